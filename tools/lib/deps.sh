@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# The Debian packages that building and testing take. Sourced after common.sh.
+
+DEPS_BUILD=(
+  bazel-bootstrap       # builds
+  bazel-platforms       # Bazel's own
+  bazel-rules-java      # Bazel's own
+  bazel-rules-proto     # Bazel's own
+  bazel-skylib          # Bazel's own
+  clang                 # compiles
+  g++                   # libstdc++, for GoogleTest
+  git                   # lists
+  golang-go             # Go
+  libprotobuf-c-dev     # messages
+  libssl-dev            # TLS
+  liburing-dev          # ring
+  pkg-config            # finds
+  protobuf-c-compiler   # generates
+  protobuf-compiler     # generates
+  python3               # scripts
+  python3-protobuf      # messages, in Python
+  libgmock-dev          # GoogleMock
+  libgtest-dev          # GoogleTest
+)
+
+DEPS_TEST=(
+  clang-format                       # format
+  clang-tidy                         # lint
+  curl                               # peer
+  gnutls-bin                         # peer
+  golang-github-containerd-ttrpc-dev # peer
+  libclang-rt-dev                    # sanitizers
+  lld                                # links sanitizers
+  nginx-light                        # peer
+  openssl                            # peer
+  shellcheck                         # lint
+  socat                              # plumbing
+  strace                             # watches
+)
+
+# What of the named packages isn't installed.
+_deps_missing() {
+  local package
+  for package in "$@"; do
+    if [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) != installed ]]; then
+      printf '%s\n' "$package"
+    fi
+  done
+}
+
+# deps_for_building and deps_for_testing install what is missing, or say how and stop.
+deps_for_building() { _deps_install "${DEPS_BUILD[@]}"; }
+deps_for_testing() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_TEST[@]}"; }
+
+_deps_install() {
+  if ! command -v dpkg-query >/dev/null; then
+    say "not a Debian system: hoping that these are here: $*"
+    return
+  fi
+  local missing
+  mapfile -t missing < <(_deps_missing "$@")
+  if [[ ${#missing[@]} -eq 0 ]]; then return; fi
+
+  local as_root=()
+  if [[ $(id -u) -ne 0 ]]; then
+    if ! sudo -n true 2>/dev/null; then
+      die "these packages are missing; install them and run this again:
+  sudo apt-get update && sudo apt-get install --yes --no-install-recommends ${missing[*]}"
+    fi
+    as_root=(sudo -n)
+  fi
+  say "installing ${missing[*]}"
+  # A mirror that doesn't answer is no reason to stop: the lists that are here may do.
+  "${as_root[@]}" apt-get -qq update </dev/null || say "apt-get update failed; going on with the lists we have"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null ||
+    die "apt-get could not install: ${missing[*]}"
+}
