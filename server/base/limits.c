@@ -1,0 +1,118 @@
+#include "server/base/limits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void limits_default(struct limits *limits) {
+  *limits = (struct limits){
+#define X(name, default_, least, most, text) .name = (default_),
+      LIMIT_TABLE(X)
+#undef X
+  };
+}
+
+static const struct {
+  const char *name;
+  const char *text;
+  uint64_t least;
+  uint64_t most;
+  size_t offset;
+} table[LIMIT_COUNT] = {
+#define X(name, default_, least, most, text) \
+  [LIMIT_##name] = {#name, text, least, most, offsetof(struct limits, name)},
+    LIMIT_TABLE(X)
+#undef X
+};
+
+static uint64_t *value_of(const struct limits *limits, size_t id) {
+  return (uint64_t *)(void *)((char *)(uintptr_t)limits + table[id].offset);
+}
+
+static status_t parse(const char *text, uint64_t *out) {
+  char *end = NULL;
+  errno = 0;
+  *out = strtoull(text, &end, 10);
+  ENSURE(*text >= '0' && *text <= '9' && *end == '\0' && errno == 0, INVALID_ARGUMENT);
+  return OK_STATUS;
+}
+
+status_t limits_set(struct limits *limits, const char *assignment) {
+  const char *equals = strchr(assignment, '=');
+  ENSURE(equals != NULL, INVALID_ARGUMENT);
+  struct slice name = slice_of(assignment, (size_t)(equals - assignment));
+  for (size_t i = 0; i < LIMIT_COUNT; i++) {
+    if (slice_equal(name, slice_of_string(table[i].name))) {
+      uint64_t value = 0;
+      TRY(parse(equals + 1, &value));
+      ENSURE(value >= table[i].least && value <= table[i].most, OUT_OF_RANGE);
+      *value_of(limits, i) = value;
+      return OK_STATUS;
+    }
+  }
+  return status_of(STATUS_NOT_FOUND);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The memory plan. What one of each can cost, and why.
+
+enum {
+  KIB = 1024,
+  // OpenSSL's code, tables, error queues; the secure heap; ours.
+  PROCESS = 32 * 1024 * KIB,
+  // Its stack as far as it is used, ring, timers, recycled calls; the arena of the call it runs.
+  WORKER = 10 * 1024 * KIB,
+  // Stream, names, the partial header.
+  CONNECTION = 16 * KIB,
+  // An SSL in mid-handshake with its certificates (measured: 97 KiB), the engine's own output
+  // queue, and what was received and not yet taken.
+  SESSION = (100 + 64 + 48) * KIB,
+  // A slot in a table, or a name of 255 bytes.
+  HANDLE = 1 * KIB,
+  // An SSL_CTX without materials.
+  CONTEXT = 64 * KIB,
+  // Parsed certificates are larger than their DER, and PEM is larger than that.
+  PARSED_PER_BYTE = 4,
+  // The struct and the first block of its arena.
+  CALL = 8 * KIB,
+  // A request is held as bytes, and unpacked in an arena of four times that.
+  REQUEST_PER_BYTE = 5,
+  RESOLVING = 1 * KIB
+};
+
+static uint64_t cost(const struct limits *limits, enum limit_id id) {
+  switch (id) {
+    case LIMIT_connections:
+      return limits->connections * CONNECTION;
+    case LIMIT_sessions:
+      return limits->sessions * (SESSION + limits->session_output_bytes);
+    case LIMIT_contexts:
+      return limits->contexts * HANDLE;
+    case LIMIT_context_editions:
+      return limits->context_editions * (CONTEXT + PARSED_PER_BYTE * limits->context_bytes);
+    case LIMIT_calls:
+      return limits->calls * (CALL + limits->read_bytes);
+    case LIMIT_request_bytes:
+      return limits->request_bytes * REQUEST_PER_BYTE;
+    case LIMIT_reply_bytes:
+      return limits->reply_bytes;
+    case LIMIT_resolver_queue:
+      return limits->resolver_queue * RESOLVING;
+    default:
+      return 0;  // bounds one of the above
+  }
+}
+
+uint64_t limits_rows(const struct limits *limits, unsigned num_workers, struct limit_row *out) {
+  uint64_t worker = WORKER + (uint64_t)WORKER_BUFFERS * WORKER_BUFFER_BYTES;
+  uint64_t sum = PROCESS + num_workers * worker;
+  for (size_t i = 0; i < LIMIT_COUNT; i++) {
+    out[i] = (struct limit_row){
+        .name = table[i].name,
+        .text = table[i].text,
+        .value = *value_of(limits, i),
+        .memory_bytes = cost(limits, (enum limit_id)i),
+    };
+    sum += out[i].memory_bytes;
+  }
+  return sum;
+}
