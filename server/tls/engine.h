@@ -1,0 +1,159 @@
+// An engine: one TLS connection, bytes in, bytes out, no I/O. Memory, socket and relay sessions all
+// stand on it. One thread at a time may use it; the error queue of that thread is left empty.
+//
+// Input is borrowed: engine_set_input shows the engine what the peer has sent, the operation takes
+// what it needs, record by record, and engine_input_left says what it did not take. Output collects
+// in a bounded queue that must be taken away after every operation, failed ones too.
+//
+// An engine that has failed stays so: every operation then gives ENGINE_FAILED, and engine_error
+// the same error. Two failures are no such end, and engine_failed is false after them:
+// engine_shutdown_send before the handshake is done, and engine_write after it.
+#ifndef TLSAGENT_SERVER_TLS_ENGINE_H_
+#define TLSAGENT_SERVER_TLS_ENGINE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/arena.h"
+#include "server/base/bytes.h"
+#include "server/base/slice.h"
+#include "server/base/status.h"
+#include "server/tls/context.h"
+#include "server/tls/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"  // in C a struct and a function may share a name
+#endif
+
+struct engine;
+
+// The numbers are those of tlsagent.v1.Role and State.
+enum engine_role { ENGINE_CLIENT = 1, ENGINE_SERVER = 2 };
+enum engine_result {
+  ENGINE_DONE = 1,
+  ENGINE_WANT_INPUT = 2,
+  ENGINE_WANT_OUTPUT = 3,  // the output queue is full: take from it and call again
+  ENGINE_WANT_DECISION = 4,
+  ENGINE_CLOSED = 5,  // close_notify was received, after the handshake
+  ENGINE_FAILED = 6   // engine_error says why; output may hold an alert
+};
+
+struct engine_config {
+  enum engine_role role;
+  const char *server_name;  // client: a name (sent as SNI) or an address; NULL for none
+  struct slice resumption;  // client: DER of a session to resume, or empty
+  size_t max_output;        // ceiling of the output queue, at least 64 KiB
+};
+
+// engine_new makes an engine on a context, which it keeps a reference of. INVALID_ARGUMENT with
+// error: the role doesn't fit the context, the server name is malformed, a client whose context
+// checks host names has none.
+status_t engine_new(struct tls_context *context, const struct engine_config *config,
+                    struct engine **out, struct tls_error *error);
+// engine_free frees it; nothing is sent. NULL is fine.
+void engine_free(struct engine *engine);
+
+// engine_set_input shows what the peer has sent and whether the transport ended after it. Valid
+// until the next engine_set_input; call it with an empty slice before the bytes go.
+void engine_set_input(struct engine *engine, struct slice input, bool eof);
+size_t engine_input_left(const struct engine *engine);
+
+// engine_output is the queue of ciphertext for the peer, for the caller to consume from.
+struct bytes *engine_output(struct engine *engine);
+
+// engine_handshake goes on with the handshake; ENGINE_DONE when it is over.
+enum engine_result engine_handshake(struct engine *engine);
+
+// engine_read gives at most size bytes of plaintext, of one record; at least one when ENGINE_DONE,
+// unless size is 0. Like engine_write it goes on with a handshake that is not over.
+enum engine_result engine_read(struct engine *engine, void *out, size_t size, size_t *out_len);
+
+// engine_write takes plaintext. *out_accepted may be less than all, with ENGINE_WANT_OUTPUT or
+// ENGINE_WANT_INPUT; that much is in the output, as whole records, and nothing of the rest is: to
+// give it up, or to write something else, is fine.
+enum engine_result engine_write(struct engine *engine, struct slice data, size_t *out_accepted);
+
+// engine_shutdown_send sends close_notify, once. Reading may go on.
+enum engine_result engine_shutdown_send(struct engine *engine);
+
+// engine_shutdown_receive looks for the peer's close_notify: ENGINE_CLOSED when it has come.
+// Plaintext before it is thrown away and counted in *discarded.
+enum engine_result engine_shutdown_receive(struct engine *engine, uint64_t *discarded);
+
+// engine_error is the error of the last ENGINE_FAILED; it stays. Its alert is also there when the
+// engine has not noticed the failure yet.
+const struct tls_error *engine_error(const struct engine *engine);
+
+// engine_established tells whether the first handshake is over. A later one doesn't undo it.
+bool engine_established(const struct engine *engine);
+// engine_failed tells whether it has failed for good.
+bool engine_failed(const struct engine *engine);
+bool engine_shutdown_sent(const struct engine *engine);
+bool engine_shutdown_received(const struct engine *engine);
+size_t engine_pending(const struct engine *engine);  // plaintext ready (SSL_pending)
+enum engine_role engine_get_role(const struct engine *engine);
+
+// engine_release_buffers gives the record buffers of an idle engine back (SSL_free_buffers).
+void engine_release_buffers(struct engine *engine);
+
+// What was negotiated, field for field the Negotiated of tlsagent.v1. Strings never NULL; they and
+// the slices live as long as the engine, or in the arena.
+struct engine_negotiated {
+  int version;  // number on the wire
+  const char *version_name;
+  struct tls_cipher_info cipher;
+  struct slice alpn;
+  const char *server_name;
+  bool resumed;
+  const char *group;
+  const char *peer_signature;
+};
+
+// engine_negotiated describes an established engine; FAILED_PRECONDITION before that.
+status_t engine_negotiated(struct engine *engine, struct arena *arena,
+                           struct engine_negotiated *out);
+
+// The peer's own certificate, DER, in the arena; empty when it showed none. One that did not verify
+// is given too, with the reason.
+struct engine_peer {
+  struct slice der;
+  long verify_code;
+  const char *verify_message;
+};
+status_t engine_peer(struct engine *engine, struct arena *arena, struct engine_peer *out);
+
+// engine_peer_chains gives the verified chain, empty when none verified, and the chain as it was
+// sent, own certificate first.
+struct engine_chains {
+  struct slice *verified;
+  size_t num_verified;
+  struct slice *unverified;
+  size_t num_unverified;
+};
+status_t engine_peer_chains(struct engine *engine, struct arena *arena, struct engine_chains *out);
+
+// A session that a later client engine can resume.
+struct engine_resumption {
+  bool present;      // false: there is no session yet
+  bool resumable;    // TLS 1.3: a ticket has come
+  struct slice der;  // for engine_config.resumption; it holds keys: a secret
+  struct slice id;
+  int64_t time;  // seconds since 1970
+  int64_t timeout;
+  unsigned long ticket_lifetime_hint;
+  bool has_ticket;
+};
+
+// engine_resumption gives the session as it is now, in the arena.
+status_t engine_resumption(struct engine *engine, struct arena *arena,
+                           struct engine_resumption *out);
+
+#ifdef __cplusplus
+#pragma GCC diagnostic pop
+}
+#endif
+
+#endif  // TLSAGENT_SERVER_TLS_ENGINE_H_
