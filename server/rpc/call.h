@@ -1,0 +1,85 @@
+// A call: one RPC from its frame to its answer, as a handler sees it.
+//
+// A call starts on its home, the worker of its connection. A handler may move it, once, to another
+// worker and go on there. It ends by exactly one call_reply or call_fail, on whichever worker it
+// is, after which it must not be touched. A call that is cancelled, whose deadline passes, or whose
+// connection is gone stays the handler's until the handler ends it: on_cancel tells. However it is
+// ended from then on, its answer is CANCELLED or DEADLINE_EXCEEDED; an answer that was faster
+// stands.
+//
+// What asks or changes something is for the thread of the worker where the call is.
+#ifndef TLSAGENT_SERVER_RPC_CALL_H_
+#define TLSAGENT_SERVER_RPC_CALL_H_
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/base/arena.h"
+#include "server/base/clock.h"
+#include "server/base/status.h"
+#include "server/ring/worker.h"
+#include "server/tenant/tenant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct call;
+
+// One row of the table of methods that rpc is handed.
+struct method {
+  const char *service;                        // "tlsagent.v1.AgentService"
+  const char *name;                           // "Ping"
+  const ProtobufCMessageDescriptor *request;  // how to read the payload
+  void (*handle)(struct call *call, const ProtobufCMessage *request);
+};
+
+// call_client is whose call it is; valid while the call is.
+struct client *call_client(const struct call *call);
+// call_arena is where handlers put what must live as long as the call, 8 MiB at most; the request
+// is in it too.
+struct arena *call_arena(struct call *call);
+const ProtobufCMessage *call_request(const struct call *call);
+clock_time call_deadline(const struct call *call);  // CLOCK_NEVER when there is none
+struct worker *call_home(const struct call *call);
+
+// call_num_fds is how many descriptors came with the call; call_take_fd gives one to the caller,
+// who closes it. INVALID_ARGUMENT when there is none at that index, or it was taken. Those not
+// taken are closed with the call.
+size_t call_num_fds(const struct call *call);
+status_t call_take_fd(struct call *call, size_t index, int *out);
+
+// call_move goes on with run on another worker (or, when that is home, at once). Once per call.
+// Nobody may be registered by call_on_cancel yet. run does well to look at call_is_cancelled before
+// anything expensive: the deadline may have passed on the way.
+void call_move(struct call *call, struct worker *to, void (*run)(struct call *call));
+
+// call_state is a place for the handler's own pointer.
+void call_set_state(struct call *call, void *state);
+void *call_state(const struct call *call);
+
+// call_on_cancel registers who is told, on the worker where the call is, that nobody waits for the
+// answer any more. It may end the call. If that is so already, it is told before this returns. NULL
+// takes the registration back.
+void call_on_cancel(struct call *call, void (*cancelled)(struct call *call));
+bool call_is_cancelled(const struct call *call);
+
+// call_reply ends the call with an answer. An answer larger than a frame becomes
+// RESOURCE_EXHAUSTED.
+void call_reply(struct call *call, const ProtobufCMessage *response);
+// call_reply_with_fd sends a descriptor with the answer, and takes it over in any case.
+void call_reply_with_fd(struct call *call, const ProtobufCMessage *response, int fd);
+// call_fail ends the call with a status other than OK and a sentence for a person, cut at 480
+// bytes.
+void call_fail(struct call *call, enum status_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// call_cancel_stream cancels another call of the same connection by its stream id, on home only.
+// False when there is none in flight.
+bool call_cancel_stream(struct call *call, uint32_t stream_id);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // TLSAGENT_SERVER_RPC_CALL_H_

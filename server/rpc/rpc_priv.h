@@ -1,0 +1,279 @@
+// Inside of server/rpc. Nobody else includes this.
+//
+// Who owns what: everything here belongs to its home, the worker of the connection, and is touched
+// on its thread only. The exceptions are the ceilings (atomic), what a rpc_home reports (under
+// server->lock), and the part of a call that travels with it to another worker and back.
+//
+//   server.c      starts and stops on every worker          connection.c  one peer's socket
+//   codec.h       what a protocol is; ttrpc.c is one         output.c      answers on their way out
+//   admit.c       from a request to a running handler        call.c        the handler's side of a
+//   call frame, envelope, wire, text, dispatch, attachments, ceiling, credentials: know none of
+//   this
+#ifndef TLSAGENT_SERVER_RPC_RPC_PRIV_H_
+#define TLSAGENT_SERVER_RPC_RPC_PRIV_H_
+
+#include <pthread.h>
+#include <stdarg.h>
+
+#include "server/base/counters.h"
+#include "server/base/list.h"
+#include "server/base/object.h"
+#include "server/ring/closer.h"
+#include "server/ring/listener.h"
+#include "server/ring/stream.h"
+#include "server/rpc/attachments.h"
+#include "server/rpc/ceiling.h"
+#include "server/rpc/codec.h"
+#include "server/rpc/dispatch.h"
+#include "server/rpc/envelope.h"
+#include "server/rpc/frame.h"
+#include "server/rpc/server.h"
+#include "server/rpc/share.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  RPC_SERVER_MAGIC = 0x5e4e4711,
+  CONNECTION_MAGIC = 0xc0224711,
+  CALL_MAGIC = 0xca114711,
+};
+
+enum {
+  // What a queue of answers holds beyond queued_bytes, so that whoever is past a limit is told so.
+  OUTPUT_RESERVE = 64 << 10,
+  // Peers past a limit of connections that a worker still listens to, to tell them.
+  REFUSED_MAX = 32,
+  // A request costs at most 4 times its length, and a little; its handler may add this much.
+  ARENA_PER_REQUEST_BYTE = 4,
+  ARENA_REQUEST_SLACK = 64 << 10,
+  ARENA_HANDLER_ROOM = 8 << 20,
+};
+
+// How long a refused peer has to hear why.
+#define REFUSED_PATIENCE (5 * NANOS_PER_SECOND)
+
+// One sentence that says why not.
+struct sentence {
+  char text[FAILURE_TEXT_MAX + 1];
+};
+
+// refuse writes the sentence and returns the code as a status: `return refuse(why, NOT_FOUND,
+// "...")`.
+status_t refuse(struct sentence *why, enum status_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// refuse_limit is RESOURCE_EXHAUSTED with the sentence about that limit.
+status_t refuse_limit(struct sentence *why, const char *name, uint64_t max);
+// take_or_refuse takes n of a ceiling.
+status_t take_or_refuse(struct ceiling *ceiling, uint64_t n, struct sentence *why);
+
+// ---------------------------------------------------------------------------------------------
+// The server, and its part on each worker.
+
+enum rpc_stage {
+  RPC_SERVING,
+  RPC_DRAINING,  // no new connection, no new call
+  RPC_STOPPING,  // no connection at all
+};
+
+struct rpc_listener {
+  struct rpc_home *home;
+  struct listener *listener;  // NULL when closed
+};
+
+// What has to come to an end before a drain or a stop is done.
+struct rpc_load {
+  size_t calls;
+  size_t unsent;  // connections with answers on their way
+  size_t connections;
+  size_t listeners;
+};
+
+struct rpc_home {
+  struct rpc_server *server;
+  struct worker *worker;
+  struct loop *loop;
+  enum rpc_stage stage;
+  struct rpc_load load;
+  struct rpc_listener *listeners;  // server->num_listen_fds of them
+  struct list connections;
+  struct list orphans;      // calls whose connection is gone
+  struct list spare_calls;  // kept for the next call, so that it costs no malloc
+  size_t num_spare;
+  size_t num_refused;
+  clock_time next_log;  // what any peer can cause again and again is logged once a second
+  uint64_t num_unlogged;
+  // A visit of the server (server.c), and what it found; reported is under server->lock.
+  struct message message;
+  void (*visit)(struct rpc_home *home);
+  status_t visit_status;
+  struct rpc_load reported;
+};
+
+struct rpc_server {
+  uint32_t magic;
+  struct limits limits;
+  struct dispatch *dispatch;
+  struct tenant *tenant;
+  const int *listen_fds;
+  size_t num_listen_fds;
+  struct shares shares;
+  struct rpc_home *homes;
+  unsigned num_homes;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  unsigned num_visits;  // still under way, under lock
+};
+
+// rpc_home_report tells who waits for a drain or a stop that the load has changed.
+void rpc_home_report(struct rpc_home *home);
+// rpc_home_may_log is true once a second, with how many were not logged since.
+bool rpc_home_may_log(struct rpc_home *home, uint64_t *out_unlogged);
+
+// ---------------------------------------------------------------------------------------------
+// Connections.
+
+enum connection_state {
+  CONNECTION_OPEN,
+  CONNECTION_ENDED,    // its calls are gone; the last answers are still on their way
+  CONNECTION_CLOSING,  // until its stream has let go
+};
+
+struct connection {
+  uint32_t magic;
+  enum connection_state state;
+  struct rpc_home *home;
+  struct share *share;
+  struct list link;  // in home->connections
+  struct stream *stream;
+  struct peer peer;
+  struct client *client;      // NULL before the first call
+  const struct codec *codec;  // NULL before the first byte
+  struct ttrpc_state ttrpc;
+  struct list calls;
+  size_t num_calls;
+  struct task flush;
+  uint64_t charged;  // of share->reply_bytes, for answers on their way
+  bool unsent;       // counted in home->load.unsent
+  bool paused;       // not receiving until the answers are sent
+  bool refused;      // past a limit, here only to be told why
+  struct quota_limit refused_by;
+  struct timer patience;  // of a refused one
+};
+
+// connection_accept makes a connection of an accepted socket, or tells the peer why not.
+void connection_accept(struct rpc_home *home, int fd);
+// connection_end ends its calls and closes it when the answers already given are sent.
+void connection_end(struct connection *connection);
+// connection_close ends its calls and closes it now. Harmless when that is so.
+void connection_close(struct connection *connection);
+// connection_call returns the call in flight with that stream id, or NULL.
+struct call *connection_call(const struct connection *connection, uint32_t stream_id);
+
+// ---------------------------------------------------------------------------------------------
+// Output: answers on their way to a peer, never more than limits allow.
+
+// output_reply queues the answer with response, with fd (taken over) unless it is -1. When it
+// can't, nothing is queued, and why says which limit is in the way.
+status_t output_reply(struct connection *connection, uint32_t stream_id,
+                      const ProtobufCMessage *response, int fd, struct sentence *why);
+// output_measure tells the size of an answer, or why it can't be one. Any thread.
+status_t output_measure(const struct codec *codec, const ProtobufCMessage *response,
+                        struct reply_size *out, struct sentence *why);
+// output_packed queues an answer that another worker has packed and charged to its share.
+// Takes fd over, and the charge.
+status_t output_packed(struct connection *connection, struct slice frame, int fd,
+                       struct sentence *why);
+// output_failure queues a status. A connection that can't even take that is closed.
+void output_failure(struct connection *connection, uint32_t stream_id, enum status_code code,
+                    const char *text);
+// output_sent notes that everything is sent; output_drop that nothing more will be.
+void output_sent(struct connection *connection);
+void output_drop(struct connection *connection);
+// output_init prepares a connection's part of it.
+void output_init(struct connection *connection);
+
+// ---------------------------------------------------------------------------------------------
+// Calls.
+
+// Why a call ends before its handler would end it.
+struct call_cause {
+  enum status_code code;
+  enum counter counter;
+  const char *text;
+};
+
+extern const struct call_cause call_cause_cancelled;
+extern const struct call_cause call_cause_deadline;
+extern const struct call_cause call_cause_lost;
+extern const struct call_cause call_cause_data;
+
+struct call {
+  uint32_t magic;
+  // Home's alone.
+  struct list link;                     // in connection->calls, home->orphans or home->spare_calls
+  struct connection *connection;        // NULL once it is gone
+  struct timer timer;                   // the deadline
+  struct share *share;                  // as long as some of it is charged
+  uint64_t charged;                     // of share->request_bytes
+  const struct call_cause *cause_sent;  // why it was cancelled, NULL if it was not
+  bool telling;                         // the notice is on its way to `at`, or back
+  bool home_again;                      // the answer has come home
+  // Set before the handler starts.
+  struct rpc_home *home;
+  const struct codec *codec;
+  const struct method *method;
+  struct client *client;
+  const ProtobufCMessage *request;
+  uint32_t stream_id;
+  clock_time deadline;
+  // Where the call is, and the rest is touched there only. Home sets it before the call leaves.
+  struct worker *at;
+  struct message message;  // the way there, and then the way back
+  struct message notice;   // a cancel on its way there, and back
+  bool moved;
+  bool ended;
+  bool answered;                   // at home, where the answer was packed into the output
+  const struct call_cause *cause;  // why nobody waits any more, NULL if somebody does
+  void (*run)(struct call *call);
+  void (*on_cancel)(struct call *call);
+  void *state;
+  struct arena arena;
+  struct attachments descriptors;
+  // The answer: a packed frame, or a status with a sentence.
+  enum status_code code;
+  struct sentence why;
+  uint8_t *frame;
+  size_t frame_size;
+  int fd;
+};
+
+// What a codec found a request to be.
+struct request {
+  struct envelope envelope;
+  uint32_t stream_id;
+  uint64_t charged;                 // of share->request_bytes, the call's from now on
+  struct attachments *descriptors;  // the call's from now on
+};
+
+// call_start runs the request's handler, or answers why not.
+void call_start(struct connection *connection, const struct request *request);
+
+// call_alloc takes a spare call or makes one, blank but for its arena; NULL without memory.
+struct call *call_alloc(struct connection *connection);
+// call_free gives back everything the call holds, on home.
+void call_free(struct call *call);
+// call_spares_free frees what is kept for the next call.
+void call_spares_free(struct rpc_home *home);
+// call_cancel tells the handler, wherever it is, that nobody waits any more. On home; the call may
+// be gone after this.
+void call_cancel(struct call *call, const struct call_cause *cause);
+// call_fail_for is call_fail with a sentence that is written already.
+void call_fail_for(struct call *call, enum status_code code, const struct sentence *why);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // TLSAGENT_SERVER_RPC_RPC_PRIV_H_

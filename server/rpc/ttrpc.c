@@ -1,0 +1,207 @@
+// ttrpc: from bytes to requests. Whether a frame is welcome is judged by its header; an unwelcome
+// one is answered at once and its body goes by unstored, so the connection lives on.
+#include <inttypes.h>
+
+#include "server/base/log.h"
+#include "server/rpc/rpc_priv.h"
+
+static void ttrpc_begin(struct connection *connection) {
+  struct ttrpc_state *state = &connection->ttrpc;
+  frame_reader_init(&state->reader);
+  state->last_stream_id = 0;
+  state->charged = 0;
+  attachments_init(&state->descriptors, &connection->share->descriptors, connection->share->uid);
+}
+
+static void uncharge(struct connection *connection) {
+  ceiling_give(&connection->share->request_bytes, connection->ttrpc.charged);
+  connection->ttrpc.charged = 0;
+}
+
+static void ttrpc_end(struct connection *connection) {
+  uncharge(connection);
+  attachments_close(&connection->ttrpc.descriptors);
+  frame_reader_cleanup(&connection->ttrpc.reader);
+}
+
+static status_t check_stage(const struct connection *connection, struct sentence *why) {
+  if (connection->refused) {
+    return refuse_limit(why, connection->refused_by.name, connection->refused_by.value);
+  }
+  if (connection->home->stage != RPC_SERVING) {
+    return refuse(why, STATUS_UNAVAILABLE, "the daemon is stopping and takes no new calls");
+  }
+  return OK_STATUS;
+}
+
+static status_t check_stream_id(struct ttrpc_state *state, uint32_t id, struct sentence *why) {
+  if (id % 2 == 0) {
+    return refuse(why, STATUS_INVALID_ARGUMENT, "stream id %" PRIu32 " is not odd", id);
+  }
+  if (id <= state->last_stream_id) {
+    return refuse(why, STATUS_INVALID_ARGUMENT,
+                  "stream id %" PRIu32 " is not larger than the last one, %" PRIu32, id,
+                  state->last_stream_id);
+  }
+  state->last_stream_id = id;
+  return OK_STATUS;
+}
+
+static status_t check_shape(const struct connection *connection, const struct frame_header *header,
+                            struct sentence *why) {
+  uint64_t max = connection->home->server->limits.frame_bytes;
+  if ((header->flags & FRAME_REMOTE_OPEN) != 0) {
+    return refuse(why, STATUS_UNIMPLEMENTED, "streaming calls are not implemented");
+  }
+  if (header->length > max) {
+    return refuse(why, STATUS_RESOURCE_EXHAUSTED,
+                  "a frame of %" PRIu32 " bytes is larger than limit \"frame_bytes\" (%" PRIu64 ")",
+                  header->length, max);
+  }
+  return OK_STATUS;
+}
+
+static status_t judge_request(struct connection *connection, const struct frame_header *header,
+                              struct sentence *why) {
+  struct ceiling *request_bytes = &connection->share->request_bytes;
+  TRY(check_stream_id(&connection->ttrpc, header->stream_id, why));
+  TRY(check_stage(connection, why));
+  TRY(check_shape(connection, header, why));
+  TRY(take_or_refuse(request_bytes, header->length, why));
+  connection->ttrpc.charged = header->length;
+  return OK_STATUS;
+}
+
+static void begin_request(struct connection *connection, const struct frame_header *header) {
+  struct sentence why;
+  status_t status = judge_request(connection, header, &why);
+  if (status_ok(status)) {
+    return;
+  }
+  frame_skip(&connection->ttrpc.reader);
+  output_failure(connection, header->stream_id, status.code, why.text);
+  if (connection->refused) {
+    connection_end(connection);
+  }
+}
+
+// All calls are unary: data belongs to none. The call it claims to be for ends, with one answer.
+static void begin_data(struct connection *connection, const struct frame_header *header) {
+  frame_skip(&connection->ttrpc.reader);
+  struct call *call = connection_call(connection, header->stream_id);
+  if (call != NULL) {
+    call_cancel(call, &call_cause_data);
+    return;
+  }
+  output_failure(connection, header->stream_id, STATUS_INVALID_ARGUMENT, call_cause_data.text);
+}
+
+static void begin_frame(struct connection *connection) {
+  const struct frame_header *header = &connection->ttrpc.reader.header;
+  switch (header->type) {
+    case FRAME_REQUEST:
+      begin_request(connection, header);
+      return;
+    case FRAME_DATA:
+      begin_data(connection, header);
+      return;
+    default:
+      frame_skip(&connection->ttrpc.reader);  // a later version's; ignored as the protocol asks
+  }
+}
+
+static void complete_frame(struct connection *connection, struct slice body) {
+  struct ttrpc_state *state = &connection->ttrpc;
+  uint32_t stream_id = state->reader.header.stream_id;
+  struct request request = {
+      .stream_id = stream_id, .charged = state->charged, .descriptors = &state->descriptors};
+  if (!envelope_parse(body, &request.envelope)) {
+    counter_add(COUNTER_frames_malformed, 1);
+    uncharge(connection);
+    output_failure(connection, stream_id, STATUS_INVALID_ARGUMENT,
+                   "the frame does not hold a ttrpc.Request");
+    return;
+  }
+  state->charged = 0;
+  call_start(connection, &request);
+}
+
+static void no_memory(struct connection *connection) {
+  uncharge(connection);
+  output_failure(connection, connection->ttrpc.reader.header.stream_id, STATUS_RESOURCE_EXHAUSTED,
+                 "out of memory");
+}
+
+static void malformed(struct connection *connection) {
+  uint64_t unlogged = 0;
+  counter_add(COUNTER_frames_malformed, 1);
+  if (rpc_home_may_log(connection->home, &unlogged)) {
+    LOG_WARNING(
+        "closed a connection of uid %u, pid %d: it sent a frame with a length past 16 MiB "
+        "(%" PRIu64 " like it not logged)",
+        (unsigned)connection->peer.uid, (int)connection->peer.pid, unlogged);
+  }
+  connection_close(connection);
+}
+
+// Descriptors belong to the frame that has the last byte of the chunk they came with: to the last
+// one that begins in it, or else to the one it continues.
+static void claim_if_last(struct connection *connection, const struct slice *chunk,
+                          struct attachments *arrived) {
+  if (chunk->len == 0) {
+    attachments_move(&connection->ttrpc.descriptors, arrived);
+  }
+}
+
+// Nothing waits for the descriptors of a frame that goes by.
+static void wait_for_rest(struct connection *connection) {
+  if (connection->ttrpc.reader.state == FRAME_READER_SKIP) {
+    attachments_close(&connection->ttrpc.descriptors);
+  }
+}
+
+// Does what comes next in the chunk; false when there is nothing more to be done with it.
+static bool step(struct connection *connection, struct slice *chunk, struct attachments *arrived) {
+  struct slice body;
+  switch (frame_next(&connection->ttrpc.reader, chunk, &body)) {
+    case FRAME_BEGINS:
+      begin_frame(connection);
+      return true;
+    case FRAME_COMPLETE:
+      claim_if_last(connection, chunk, arrived);
+      complete_frame(connection, body);
+      attachments_close(&connection->ttrpc.descriptors);
+      return true;
+    case FRAME_SKIPPED:
+      claim_if_last(connection, chunk, arrived);
+      attachments_close(&connection->ttrpc.descriptors);
+      return true;
+    case FRAME_NO_MEMORY:
+      no_memory(connection);
+      return true;
+    case FRAME_PARTIAL:
+      claim_if_last(connection, chunk, arrived);
+      wait_for_rest(connection);
+      return false;
+    case FRAME_MALFORMED:
+      break;
+  }
+  malformed(connection);
+  return false;
+}
+
+static void ttrpc_receive(struct connection *connection, struct slice data,
+                          struct attachments *arrived) {
+  while (connection->state == CONNECTION_OPEN && step(connection, &data, arrived)) {
+  }
+}
+
+const struct codec codec_ttrpc = {
+    .name = "ttrpc",
+    .begin = ttrpc_begin,
+    .receive = ttrpc_receive,
+    .end = ttrpc_end,
+    .measure = reply_measure,
+    .write = reply_write,
+    .write_failure = failure_write,
+};
