@@ -1,0 +1,194 @@
+// The socket path's transport: a stream of the caller's or a dialled one.
+#include <errno.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "server/ring/closer.h"
+#include "server/session/private.h"
+
+static struct session *owner_of(struct stream *stream) {
+  return stream_owner(stream);
+}
+
+// Established sessions are served at once, handshakes in their bounded share of the turn.
+static void go_on(struct session *session) {
+  if (engine_established(session->engine)) {
+    session_advance(session);
+  } else {
+    session_schedule(session);
+  }
+}
+
+// Descriptors are no part of TLS. Where their closes hang no more of them are let in.
+static void refuse_fds(struct session *session, const int *fds, size_t num_fds) {
+  for (size_t i = 0; i < num_fds; i++) {
+    closer_close(session->uid, fds[i]);
+  }
+  if (closer_behind(session->uid)) {
+    session->ended = true;
+    session->in_errno = EMFILE;
+  }
+}
+
+static void on_data(struct stream *stream, struct slice data, const int *fds, size_t num_fds,
+                    size_t dropped) {
+  struct session *session = owner_of(stream);
+  if (num_fds + dropped > 0) {
+    refuse_fds(session, fds, num_fds);
+  }
+  if (!status_ok(bytes_append(&session->inbox, data))) {
+    // Bytes of a stream can't be lost and the stream go on.
+    session->ended = true;
+    session->in_errno = ENOMEM;
+  }
+  go_on(session);
+}
+
+static void on_end(struct stream *stream, int os_errno) {
+  struct session *session = owner_of(stream);
+  session->ended = true;
+  session->in_errno = os_errno;
+  go_on(session);
+}
+
+static void on_sent(struct stream *stream, int os_errno) {
+  struct session *session = owner_of(stream);
+  if (os_errno != 0) {
+    session->out_errno = os_errno;
+  }
+  go_on(session);
+}
+
+static void on_closed(struct stream *stream) {
+  struct session *session = owner_of(stream);
+  session->stream = NULL;
+  session_transport_closed(session);
+}
+
+static const struct stream_events events = {
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_sent = on_sent,
+    .on_closed = on_closed,
+};
+
+// Descriptors can come beside the bytes of a Unix socket. The kernel closes what there is no room
+// for on the worker's own thread, and such a close may hang: so there is room.
+static int stream_flags_for(int fd) {
+  int domain = AF_UNSPEC;
+  socklen_t len = sizeof(domain);
+  bool is_internet = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+                     (domain == AF_INET || domain == AF_INET6);
+  return is_internet ? STREAM_PLAIN : STREAM_WITH_FDS;
+}
+
+// The transport holds a reference of the session from here to on_closed.
+static status_t open_stream(struct session *session, int fd) {
+  size_t max_queued = session->max_output;
+  TRY(stream_new(worker_loop(session->worker), session->uid, fd, stream_flags_for(fd), max_queued,
+                 &events, session, &session->stream));
+  session->transport = TRANSPORT_OPEN;
+  return OK_STATUS;
+}
+
+static void fail_dial(struct session *session, const struct dial_result *result) {
+  struct tls_error error;
+  if (result->gai_error != 0) {
+    tls_error_simple(&error, TLS_ERROR_RESOLVE, gai_strerror(result->gai_error));
+  } else {
+    tls_error_os(&error, result->os_errno, "connect");
+  }
+  session_fail(session, &error);
+}
+
+static void on_dialed(void *owner, const struct dial_result *result) {
+  struct session *session = owner;
+  session->dial = NULL;
+  session->transport = TRANSPORT_CLOSED;
+  if (result->fd < 0) {
+    fail_dial(session, result);
+  } else if (!status_ok(open_stream(session, result->fd))) {
+    struct tls_error error;
+    tls_error_os(&error, ENOMEM, "connect");
+    session_fail(session, &error);
+  }
+  if (session->failed) {
+    session_fail_ops(session);
+    session_transport_closed(session);
+    return;
+  }
+  session_schedule(session);
+}
+
+static status_t start_dial(struct session *session, const struct session_config *config) {
+  TRY(dial_start(config->resolver, config->host, config->port, on_dialed, session, &session->dial));
+  session->transport = TRANSPORT_DIALING;
+  return OK_STATUS;
+}
+
+status_t transport_open(struct session *session, const struct session_config *config) {
+  switch (config->path) {
+    case SESSION_MEMORY:
+      return OK_STATUS;
+    case SESSION_FD:
+      TRY(open_stream(session, config->fd));
+      break;
+    case SESSION_DIAL:
+      TRY(start_dial(session, config));
+      break;
+  }
+  session_ref(session);
+  return OK_STATUS;
+}
+
+bool transport_ready(const struct session *session) {
+  return session->transport == TRANSPORT_OPEN;
+}
+
+size_t transport_unsent(const struct session *session) {
+  return bytes_len(engine_output(session->engine)) +
+         (session->stream == NULL ? 0 : stream_unsent(session->stream));
+}
+
+// Moves what has room.
+static void move_output(struct session *session, struct bytes *from) {
+  struct bytes *to = stream_output(session->stream);
+  struct slice ready = bytes_peek(from);
+  size_t n = ready.len < bytes_room(to) ? ready.len : bytes_room(to);
+  if (!status_ok(bytes_append(to, slice_of(ready.data, n)))) {
+    // Bytes of a stream can't be lost and the stream go on.
+    session->out_errno = ENOMEM;
+    return;
+  }
+  bytes_consume(from, n);
+  stream_flush(session->stream);
+}
+
+bool transport_flush(struct session *session) {
+  struct bytes *from = engine_output(session->engine);
+  if (bytes_len(from) > 0 && session->out_errno == 0) {
+    move_output(session, from);
+  }
+  if (session->out_errno != 0) {
+    bytes_consume(from, bytes_len(from));
+  }
+  return bytes_len(from) == 0;
+}
+
+void transport_close(struct session *session) {
+  switch (session->transport) {
+    case TRANSPORT_DIALING:
+      dial_cancel(session->dial);
+      session->dial = NULL;
+      session_transport_closed(session);
+      break;
+    case TRANSPORT_OPEN:
+      session->transport = TRANSPORT_CLOSING;
+      stream_close(session->stream);
+      break;
+    case TRANSPORT_NONE:
+    case TRANSPORT_CLOSING:
+    case TRANSPORT_CLOSED:
+      break;
+  }
+}
