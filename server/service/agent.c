@@ -1,0 +1,234 @@
+// AgentService.
+#include <string.h>
+
+#include "server/base/counters.h"
+#include "server/service/convert.h"
+#include "server/tls/library.h"
+
+enum { RANDOM_MAX = 65536 };
+
+void agent_ping(struct call *call, const ProtobufCMessage *request) {
+  const Tlsagent__V1__PingRequest *from = (const Tlsagent__V1__PingRequest *)request;
+  Tlsagent__V1__PingResponse response = TLSAGENT__V1__PING_RESPONSE__INIT;
+  response.payload = from->payload;
+  reply(call, &response);
+}
+
+void agent_hello(struct call *call, const ProtobufCMessage *request) {
+  (void)request;
+  struct client *client = call_client(call);
+  Tlsagent__V1__HelloResponse response = TLSAGENT__V1__HELLO_RESPONSE__INIT;
+  response.token = binary_of(slice_of(client_token(client), CLIENT_TOKEN_BYTES));
+  response.version = (char *)TLSAGENT_VERSION;
+  response.uid = client_peer(client)->uid;
+  reply(call, &response);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Info.
+
+static Tlsagent__V1__Constant *write_constant(struct arena *arena,
+                                              const struct tls_constant *constant) {
+  Tlsagent__V1__Constant *out = ARENA_MESSAGE(arena, Constant, constant);
+  if (out != NULL) {
+    out->name = (char *)constant->name;
+    out->value = constant->value;
+  }
+  return out;
+}
+
+static void write_constants(struct arena *arena, const struct tls_library_info *library,
+                            Tlsagent__V1__InfoResponse *out) {
+  out->constants = arena_array(arena, library->num_constants, sizeof(*out->constants));
+  out->n_constants = out->constants == NULL ? 0 : library->num_constants;
+  for (size_t i = 0; i < out->n_constants; i++) {
+    out->constants[i] = write_constant(arena, &library->constants[i]);
+    if (out->constants[i] == NULL) {
+      out->n_constants = i;
+    }
+  }
+}
+
+static Tlsagent__V1__VerifyPaths *write_paths(struct arena *arena,
+                                              const struct tls_library_info *library) {
+  Tlsagent__V1__VerifyPaths *out = ARENA_MESSAGE(arena, VerifyPaths, verify_paths);
+  if (out != NULL) {
+    out->file_env = (char *)library->file_env;
+    out->file = (char *)library->file;
+    out->directory_env = (char *)library->directory_env;
+    out->directory = (char *)library->directory;
+  }
+  return out;
+}
+
+struct capability {
+  const char *name;
+  bool available;
+  const char *detail;
+};
+
+static size_t list_capabilities(struct capability *out) {
+  bool dial = environment.config.policy->num_dial_patterns > 0;
+  const struct tls_library_info *library = tls_library_info();
+  bool secure_heap = library->secure_heap_bytes > 0;
+  const struct capability list[] = {
+      {"memory", true, "ciphertext by calls"},
+      {"fd", true, "ciphertext by a descriptor passed with the call"},
+      {"dial", dial, dial ? "to targets of --allow-dial" : "start tlsagentd with --allow-dial"},
+      {"relay", false, "not implemented yet"},
+      {"ktls", false, "not implemented yet"},
+      {"decisions", false, "not implemented yet"},
+      {"events", false, "not implemented yet"},
+      {"resumption", false, "a server's tickets are; a client can't present one yet"},
+      {"secure_heap", secure_heap,
+       library->secure_heap_locked ? "" : "keys may be swapped out: raise RLIMIT_MEMLOCK"},
+  };
+  memcpy(out, list, sizeof(list));
+  return sizeof(list) / sizeof(list[0]);
+}
+
+static void write_capabilities(struct arena *arena, Tlsagent__V1__InfoResponse *out) {
+  struct capability list[16];
+  size_t num = list_capabilities(list);
+  out->capabilities = arena_array(arena, num, sizeof(*out->capabilities));
+  for (size_t i = 0; out->capabilities != NULL && i < num; i++) {
+    Tlsagent__V1__Capability *capability = ARENA_MESSAGE(arena, Capability, capability);
+    if (capability == NULL) {
+      return;
+    }
+    capability->name = (char *)list[i].name;
+    capability->available = list[i].available;
+    capability->detail = (char *)list[i].detail;
+    out->capabilities[out->n_capabilities++] = capability;
+  }
+}
+
+void agent_info(struct call *call, const ProtobufCMessage *request) {
+  (void)request;
+  struct arena *arena = call_arena(call);
+  const struct tls_library_info *library = tls_library_info();
+  Tlsagent__V1__InfoResponse response = TLSAGENT__V1__INFO_RESPONSE__INIT;
+  response.version = (char *)TLSAGENT_VERSION;
+  response.openssl_version = (char *)library->version;
+  response.openssl_version_number = library->version_number;
+  response.openssl_build_version_number = library->build_number;
+  response.groups = (char **)library->groups;
+  response.n_groups = library->num_groups;
+  response.default_ciphers = (char *)library->default_ciphers;
+  response.verify_paths = write_paths(arena, library);
+  response.workers = worker_pool_size(environment.config.workers);
+  response.uptime_seconds = (clock_now() - environment.started) / NANOS_PER_SECOND;
+  write_constants(arena, library, &response);
+  write_capabilities(arena, &response);
+  reply(call, &response);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Limits and Counters.
+
+void agent_limits(struct call *call, const ProtobufCMessage *request) {
+  (void)request;
+  struct limit_row rows[LIMIT_COUNT];
+  uint64_t sum =
+      limits_rows(environment.config.limits, worker_pool_size(environment.config.workers), rows);
+  Tlsagent__V1__Limit limits[LIMIT_COUNT];
+  Tlsagent__V1__Limit *list[LIMIT_COUNT];
+  for (size_t i = 0; i < LIMIT_COUNT; i++) {
+    tlsagent__v1__limit__init(&limits[i]);
+    limits[i].name = (char *)rows[i].name;
+    limits[i].value = rows[i].value;
+    limits[i].memory_bytes = rows[i].memory_bytes;
+    limits[i].text = (char *)rows[i].text;
+    list[i] = &limits[i];
+  }
+  Tlsagent__V1__LimitsResponse response = TLSAGENT__V1__LIMITS_RESPONSE__INIT;
+  response.limits = list;
+  response.n_limits = LIMIT_COUNT;
+  response.memory_bytes = sum;
+  reply(call, &response);
+}
+
+void agent_counters(struct call *call, const ProtobufCMessage *request) {
+  (void)request;
+  Tlsagent__V1__Counter counters[COUNTER_COUNT];
+  Tlsagent__V1__Counter *list[COUNTER_COUNT];
+  for (size_t i = 0; i < COUNTER_COUNT; i++) {
+    tlsagent__v1__counter__init(&counters[i]);
+    counters[i].name = (char *)counter_name((enum counter)i);
+    counters[i].value = counter_read((enum counter)i);
+    list[i] = &counters[i];
+  }
+  Tlsagent__V1__CountersResponse response = TLSAGENT__V1__COUNTERS_RESPONSE__INIT;
+  response.counters = list;
+  response.n_counters = COUNTER_COUNT;
+  reply(call, &response);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Cancel, random bytes, objects.
+
+void agent_cancel(struct call *call, const ProtobufCMessage *request) {
+  const Tlsagent__V1__CancelRequest *from = (const Tlsagent__V1__CancelRequest *)request;
+  Tlsagent__V1__CancelResponse response = TLSAGENT__V1__CANCEL_RESPONSE__INIT;
+  response.found = call_cancel_stream(call, from->stream_id);
+  reply(call, &response);
+}
+
+void agent_random_bytes(struct call *call, const ProtobufCMessage *request) {
+  const Tlsagent__V1__RandomBytesRequest *from = (const Tlsagent__V1__RandomBytesRequest *)request;
+  if (from->length > RANDOM_MAX) {
+    call_fail(call, STATUS_INVALID_ARGUMENT, "length is at most 65536");
+    return;
+  }
+  uint8_t *data = arena_alloc(call_arena(call), from->length);
+  struct tls_error error;
+  Tlsagent__V1__RandomBytesResponse response = TLSAGENT__V1__RANDOM_BYTES_RESPONSE__INIT;
+  if (data != NULL && status_ok(tls_random(data, from->length, &error))) {
+    response.data = binary_of(slice_of(data, from->length));
+  } else if (data != NULL) {
+    response.error = convert_error(call_arena(call), &error);
+  }
+  reply(call, &response);
+}
+
+void agent_add_entropy(struct call *call, const ProtobufCMessage *request) {
+  const Tlsagent__V1__AddEntropyRequest *from = (const Tlsagent__V1__AddEntropyRequest *)request;
+  if (from->data.len > RANDOM_MAX) {
+    call_fail(call, STATUS_INVALID_ARGUMENT, "data has at most 65536 bytes");
+    return;
+  }
+  tls_add_entropy(slice_of_binary(from->data));
+  Tlsagent__V1__AddEntropyResponse response = TLSAGENT__V1__ADD_ENTROPY_RESPONSE__INIT;
+  reply(call, &response);
+}
+
+void agent_lookup_object(struct call *call, const ProtobufCMessage *request) {
+  const Tlsagent__V1__LookupObjectRequest *from =
+      (const Tlsagent__V1__LookupObjectRequest *)request;
+  struct arena *arena = call_arena(call);
+  struct tls_object object = {0};
+  status_t found;
+  switch (from->key_case) {
+    case TLSAGENT__V1__LOOKUP_OBJECT_REQUEST__KEY_NID:
+      found = tls_object_by_nid(from->nid, arena, &object);
+      break;
+    case TLSAGENT__V1__LOOKUP_OBJECT_REQUEST__KEY_TEXT:
+      found = tls_object_by_text(from->text, false, arena, &object);
+      break;
+    case TLSAGENT__V1__LOOKUP_OBJECT_REQUEST__KEY_OID:
+      found = tls_object_by_text(from->oid, true, arena, &object);
+      break;
+    default:
+      call_fail(call, STATUS_INVALID_ARGUMENT, "one of nid, text and oid is needed");
+      return;
+  }
+  Tlsagent__V1__LookupObjectResponse response = TLSAGENT__V1__LOOKUP_OBJECT_RESPONSE__INIT;
+  response.found = status_ok(found);
+  if (response.found) {
+    response.nid = object.nid;
+    response.short_name = (char *)object.short_name;
+    response.long_name = (char *)object.long_name;
+    response.oid = (char *)object.oid;
+  }
+  reply(call, &response);
+}

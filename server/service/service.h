@@ -1,0 +1,38 @@
+// What each method means. rpc is handed the table; the handlers read requests, ask tenant, tls and
+// session, and build answers.
+#ifndef TLSAGENT_SERVER_SERVICE_SERVICE_H_
+#define TLSAGENT_SERVER_SERVICE_SERVICE_H_
+
+#include <stddef.h>
+
+#include "server/base/limits.h"
+#include "server/ring/dial.h"
+#include "server/ring/worker.h"
+#include "server/rpc/call.h"
+#include "server/tenant/policy.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TLSAGENT_VERSION "0.1.0"
+
+// What the handlers stand on. Everything must outlive the RPC server.
+struct service_config {
+  const struct limits *limits;
+  const struct policy *policy;
+  struct worker_pool *workers;
+  struct resolver *resolver;
+};
+
+// service_start tells the handlers what they stand on, once, before the RPC server starts.
+void service_start(const struct service_config *config);
+
+// service_methods is the table of methods, one row each.
+const struct method *service_methods(size_t *out_num);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // TLSAGENT_SERVER_SERVICE_SERVICE_H_
