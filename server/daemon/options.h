@@ -1,0 +1,50 @@
+// The command line of tlsagentd.
+#ifndef TLSAGENT_SERVER_DAEMON_OPTIONS_H_
+#define TLSAGENT_SERVER_DAEMON_OPTIONS_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "server/base/limits.h"
+#include "server/base/log.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { LISTEN_MAX = 16, ALLOW_DIAL_MAX = 64 };
+
+struct options {
+  const char *listen[LISTEN_MAX];  // "unix:PATH" or "unix:@NAME"
+  size_t num_listen;
+  const char *allow_dial[ALLOW_DIAL_MAX];
+  size_t num_allow_dial;
+  unsigned workers;
+  mode_t mode;
+  const char *group;  // NULL: as it comes
+  uint64_t drain_nanos;
+  struct limits limits;
+  enum log_format log_format;
+  bool log_format_given;
+  enum log_level log_level;
+};
+
+enum options_outcome {
+  OPTIONS_RUN,    // start the daemon
+  OPTIONS_SHOWN,  // what was asked for has been printed: exit 0
+  OPTIONS_WRONG   // the reason has been printed: exit 2
+};
+
+// options_read reads the command line over the defaults. What --help, --version and --print-limits
+// show goes to out, what is wrong to err. The strings of *options point into argv.
+enum options_outcome options_read(int argc, char **argv, FILE *out, FILE *err,
+                                  struct options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // TLSAGENT_SERVER_DAEMON_OPTIONS_H_
