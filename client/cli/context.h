@@ -1,0 +1,60 @@
+// The options that make a context, and the context that they make.
+#ifndef TLSAGENT_CLIENT_CLI_CONTEXT_H_
+#define TLSAGENT_CLIENT_CLI_CONTEXT_H_
+
+#include "client/cli/options.h"
+
+// struct context_options is what connect and serve have in common.
+struct context_options {
+  const char *certificate;
+  const char *key;
+  const char *password_file;
+  const char *alpn;
+  const char *ciphers;
+  const char *ciphersuites;
+  const char *groups;
+  uint32_t min_version;
+  uint32_t max_version;
+  bool only_1_2;
+  bool only_1_3;
+};
+
+// CONTEXT_OPTIONS are the rows of a struct context_options that is the member options of type.
+#define CONTEXT_OPTION(type, member) offsetof(struct type, options.member)
+#define CONTEXT_OPTIONS(type)                                                                    \
+  {"cert",      0,                                                                               \
+   OPTION_TEXT, CONTEXT_OPTION(type, certificate),                                               \
+   "FILE",      "own certificate chain, PEM or DER"},                                            \
+      {"key",       0,                                                                           \
+       OPTION_TEXT, CONTEXT_OPTION(type, key),                                                   \
+       "FILE",      "its private key (default: in the --cert file)"},                            \
+      {"password-file", 0,                                                                       \
+       OPTION_TEXT,     CONTEXT_OPTION(type, password_file),                                     \
+       "FILE",          "the key's password is the first line of FILE"},                         \
+      {"alpn",      0,                                                                           \
+       OPTION_TEXT, CONTEXT_OPTION(type, alpn),                                                  \
+       "NAMES",     "application protocols, comma separated: h2,http/1.1"},                      \
+      {"tls1.2", 0, OPTION_FLAG, CONTEXT_OPTION(type, only_1_2), NULL, "TLS 1.2 only"},          \
+      {"tls1.3", 0, OPTION_FLAG, CONTEXT_OPTION(type, only_1_3), NULL, "TLS 1.3 only"},          \
+      {"min-version",  0,                                                                        \
+       OPTION_VERSION, CONTEXT_OPTION(type, min_version),                                        \
+       "VERSION",      "lowest version: 1.0 to 1.3 (default: 1.2)"},                             \
+      {"max-version",    0, OPTION_VERSION, CONTEXT_OPTION(type, max_version), "VERSION",        \
+       "highest version"},                                                                       \
+      {"ciphers",   0,                                                                           \
+       OPTION_TEXT, CONTEXT_OPTION(type, ciphers),                                               \
+       "LIST",      "for TLS 1.2 and below, as openssl-ciphers(1) has it"},                      \
+      {"ciphersuites", 0,                                                                        \
+       OPTION_TEXT,    CONTEXT_OPTION(type, ciphersuites),                                       \
+       "LIST",         "for TLS 1.3, colon separated"},                                          \
+  {                                                                                              \
+    "groups", 0, OPTION_TEXT, CONTEXT_OPTION(type, groups), "LIST", "key exchange: X25519:P-256" \
+  }
+
+// make_context makes a context of request with the options put in, and stores it in *out. It
+// complains when a file can't be read, or the daemon refuses something.
+int make_context(const struct cli *cli, struct tlsagent_client *agent,
+                 const struct context_options *options,
+                 struct tlsagent_context_create_request *request, uint64_t *out);
+
+#endif  // TLSAGENT_CLIENT_CLI_CONTEXT_H_
