@@ -1,0 +1,39 @@
+#!/bin/bash
+# Installs into a folder of its own, and uses what is there as a stranger would. Run by tools/test.
+. "$(dirname "$0")/common.sh"
+
+prefix=$(mktemp -d)
+trap 'rm -rf "$prefix"' EXIT
+
+tools/install "$prefix" || die "tools/install failed"
+cd "$prefix"
+
+for file in bin/tlsagentd bin/tlsagent lib/libtlsagent.so lib/libtlsagent.a lib/pkgconfig/tlsagent.pc \
+  include/tlsagent.h share/tlsagent/proto/tlsagent/v1/session.proto lib/systemd/system/tlsagentd.service \
+  lib/systemd/system/tlsagentd.socket share/man/man1/tlsagent.1 share/man/man3/libtlsagent.3 \
+  share/man/man8/tlsagentd.8; do
+  [[ -e $file ]] || die "$file isn't installed"
+done
+
+for program in bin/tlsagentd bin/tlsagent; do
+  "$program" --version >/dev/null || die "$program --version failed"
+done
+
+# The clients are for processes without a TLS library.
+for file in bin/tlsagent lib/libtlsagent.so; do
+  if ldd "$file" | grep -E 'libssl|libcrypto'; then die "$file links a TLS library"; fi
+done
+
+# Only the API is exported.
+if nm -D --defined-only lib/libtlsagent.so | awk '{print $3}' | grep -v '^tlsagent_[a-z]' | grep -v '^_'; then
+  die "libtlsagent.so exports more than tlsagent_*"
+fi
+
+# The header compiles on its own in C and C++, and a program links both ways.
+printf '#include <tlsagent.h>\nint main(void) { return 0; }\n' >a.c
+cp a.c a.cc
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+read -r -a dynamic < <(pkg-config --cflags --libs tlsagent)
+cc -Wall -Wextra -Werror -o a a.c "${dynamic[@]}"
+c++ -Wall -Wextra -Werror -o a a.cc "${dynamic[@]}"
+cc -Iinclude -o a a.c -Wl,--whole-archive lib/libtlsagent.a -Wl,--no-whole-archive
