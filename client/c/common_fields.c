@@ -32,7 +32,7 @@ static const struct tla_field TLS_ERROR[] = {
     FIELD(4, NUMBER, library_number), FIELD(5, CHARS, library),    FIELD(6, NUMBER, reason_number),
     FIELD(7, CHARS, reason),          FIELD(8, CHARS, text),       FIELD(9, SIGNED, verify_code),
     FIELD(10, CHARS, verify_message), FIELD(11, NUMBER, os_errno), FIELD(12, CHARS, item),
-    FIELD(13, OPT_NUMBER, alert),
+    FIELD(13, OPT_NUMBER, alert),     FIELD(14, CHARS, detail),
 };
 MESSAGE(TLA_TLS_ERROR, TLS_ERROR);
 #undef T

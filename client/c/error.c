@@ -132,6 +132,9 @@ static const char *gist(const struct tlsagent_tls_error *tls) {
   if (tls->kind == TLSAGENT_ERROR_VERIFY && tls->verify_message[0] != '\0') {
     return tls->verify_message;
   }
+  if (tls->detail[0] != '\0') {
+    return tls->detail;
+  }
   if (tls->text[0] != '\0') {
     return tls->text;
   }

@@ -170,6 +170,7 @@ struct tlsagent_tls_error {
   uint32_t os_errno;               // of a failed system call of the daemon, else 0
   char item[96];                   // which input was at fault: "pairs[1].key", "settings.ciphers"
   struct tlsagent_optional alert;  // the alert that ended the session (RFC 8446, section 6)
+  char detail[256];                // of a refused input: what was wrong with it, in full
 };
 
 // struct tlsagent_error is why a function failed. It owns nothing: copy it, drop it.

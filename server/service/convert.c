@@ -62,6 +62,7 @@ Tlsagent__V1__TlsError *convert_error(struct arena *arena, const struct tls_erro
   out->verify_message = text_of(arena, error->verify_message);
   out->os_errno = (uint32_t)error->os_errno;
   out->item = text_of(arena, error->item);
+  out->detail = text_of(arena, error->detail);
   if (error->alert != TLS_ALERT_NONE) {
     out->alert = ARENA_MESSAGE(arena, UInt32Value, uint32_value);
     if (out->alert != NULL) {

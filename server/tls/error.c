@@ -103,13 +103,7 @@ bool tls_queue_drain(void) {
   return lacked_memory;
 }
 
-// Takes the newest error of the queue, as Python does: it is the one nearest to the caller. True
-// when anything in the queue was for want of memory.
-static bool take_queue(struct tls_error *error) {
-  unsigned long code = ERR_peek_last_error();
-  if (code == 0) {
-    return false;
-  }
+static void describe_code(struct tls_error *error, unsigned long code) {
   error->code = code;
   error->library_number = ERR_GET_LIB(code);
   error->reason_number = ERR_GET_REASON(code);
@@ -118,6 +112,16 @@ static bool take_queue(struct tls_error *error) {
            reason_name(error->library_number, error->reason_number));
   const char *text = ERR_reason_error_string(code);
   snprintf(error->text, sizeof(error->text), "%s", text == NULL ? "" : text);
+}
+
+// Takes the newest error of the queue, as Python does: it is the one nearest to the caller. True
+// when anything in the queue was for want of memory.
+static bool take_queue(struct tls_error *error) {
+  unsigned long code = ERR_peek_last_error();
+  if (code == 0) {
+    return false;
+  }
+  describe_code(error, code);
   return tls_queue_drain();
 }
 
@@ -143,8 +147,11 @@ __attribute__((format(printf, 3, 0))) static void describe_refusal(struct tls_er
                                                                    va_list args) {
   error->kind = TLS_ERROR_INVALID;
   snprintf(error->item, sizeof(error->item), "%s", item == NULL ? "" : item);
-  vsnprintf(error->text, sizeof(error->text), format, args);
-  make_showable(error->text);
+  vsnprintf(error->detail, sizeof(error->detail), format, args);
+  make_showable(error->detail);
+  if (error->code == 0) {
+    snprintf(error->text, sizeof(error->text), "%s", error->detail);
+  }
 }
 
 void tls_error_invalid(struct tls_error *error, const char *item, const char *format, ...) {
@@ -161,6 +168,20 @@ status_t tls_refuse(struct tls_error *error, const char *item, const char *forma
   if (take_queue(error)) {
     return record_no_memory(error);
   }
+  va_list args;
+  va_start(args, format);
+  describe_refusal(error, item, format, args);
+  va_end(args);
+  return status_of(STATUS_INVALID_ARGUMENT);
+}
+
+status_t tls_refuse_as(struct tls_error *error, unsigned long code, const char *item,
+                       const char *format, ...) {
+  tls_error_clear(error);
+  if (tls_queue_drain()) {
+    return record_no_memory(error);
+  }
+  describe_code(error, code);
   va_list args;
   va_start(args, format);
   describe_refusal(error, item, format, args);

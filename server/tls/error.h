@@ -42,13 +42,14 @@ struct tls_error {
   int os_errno;
   char item[48];  // which input was at fault: "pairs[1].key"
   int alert;      // sent or received, or TLS_ALERT_NONE
+  char detail[160];  // of a refused input: our own words
 };
 
 // tls_error_clear makes a record of no error.
 void tls_error_clear(struct tls_error *error);
 
-// tls_error_invalid records that an input makes no sense: TLS_ERROR_INVALID, item and text. What
-// OpenSSL's error queue says is taken along, and the queue is cleared.
+// tls_error_invalid records that an input makes no sense: TLS_ERROR_INVALID, item and detail. What
+// OpenSSL's error queue says is taken along, and the queue is cleared; else text says the same.
 void tls_error_invalid(struct tls_error *error, const char *item, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

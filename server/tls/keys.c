@@ -6,7 +6,10 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pemerr.h>
 #include <openssl/pkcs12.h>
+#include <openssl/sslerr.h>
+#include <openssl/x509err.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,13 +32,20 @@ static status_t refuse(const struct reading *reading, const char *part, const ch
   return tls_refuse(reading->error, item, "%s", text);
 }
 
-static status_t refuse_with_reason(const struct reading *reading, const char *part,
-                                   const char *text) {
+static status_t refuse_as(const struct reading *reading, unsigned long code, const char *part,
+                          const char *text) {
   const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-  char words[160];
-  snprintf(words, sizeof(words), "%s%s%s", text, reason == NULL ? "" : ": ",
-           reason == NULL ? "" : reason);
-  return refuse(reading, part, words);
+  char item[48];
+  snprintf(item, sizeof(item), "pairs[%zu].%s", reading->index, part);
+  return tls_refuse_as(reading->error, code, item, "%s%s%s", text, reason == NULL ? "" : ": ",
+                       reason == NULL ? "" : reason);
+}
+
+// As SSL_CTX_use_certificate_chain_file(3) and SSL_CTX_use_PrivateKey_file(3) say of a file in which
+// they find nothing that they can read, and of a wrong password.
+static status_t refuse_unreadable(const struct reading *reading, const char *part,
+                                  const char *text) {
+  return refuse_as(reading, ERR_PACK(ERR_LIB_SSL, 0, ERR_R_PEM_LIB), part, text);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -55,6 +65,18 @@ static bool take_certificate(void *state, struct pem_object object) {
   return false;
 }
 
+// The first certificate is the one that matters; a later one is refused by what OpenSSL says of it.
+static status_t refuse_chain(const struct reading *reading, const struct own_pair *pair) {
+  if (pair->certificate == NULL) {
+    return refuse_unreadable(reading, "chain", "no certificate in the bytes");
+  }
+  unsigned long code = ERR_peek_last_error();
+  return refuse_as(
+      reading,
+      ERR_GET_LIB(code) == ERR_LIB_PEM ? code : ERR_PACK(ERR_LIB_PEM, 0, ERR_R_ASN1_LIB), "chain",
+      "a certificate can't be read");
+}
+
 static status_t parse_chain(const struct reading *reading, struct own_pair *out) {
   out->intermediates = sk_X509_new_null();
   if (out->intermediates == NULL) {
@@ -62,16 +84,13 @@ static status_t parse_chain(const struct reading *reading, struct own_pair *out)
   }
   switch (pem_each(reading->from->chain, PEM_WANT_CERTIFICATES, take_certificate, out)) {
     case PEM_EACH_DAMAGED:
-      return refuse_with_reason(
-          reading, "chain",
-          out->certificate == NULL ? "no certificate in the bytes" : "a certificate can't be read");
+      return refuse_chain(reading, out);
     case PEM_EACH_STOPPED:
       return refuse(reading, "chain", "more than 32 certificates in one chain");
     case PEM_EACH_DONE:
       break;
   }
-  return out->certificate == NULL ? refuse(reading, "chain", "no certificate in the bytes")
-                                  : OK_STATUS;
+  return out->certificate == NULL ? refuse_chain(reading, out) : OK_STATUS;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -84,11 +103,19 @@ static bool is_key(const char *name) {
   return len >= suffix && strcmp(name + len - suffix, "PRIVATE KEY") == 0;
 }
 
+// Told from a wrong password by the code, for those who ask a person only when they have to.
 static status_t check_password(const struct reading *reading) {
   if (!reading->from->has_password) {
-    return refuse(reading, "password", "the key is encrypted and there is no password");
+    ERR_clear_error();
+    return refuse_as(reading, ERR_PACK(ERR_LIB_PEM, 0, PEM_R_BAD_PASSWORD_READ), "password",
+                     "the key is encrypted and there is no password");
   }
   return OK_STATUS;
+}
+
+static status_t refuse_wrong_password(const struct reading *reading) {
+  ERR_clear_error();  // whatever the bytes looked like then
+  return refuse_unreadable(reading, "password", "wrong password");
 }
 
 static status_t refuse_password(const struct reading *reading) {
@@ -97,15 +124,15 @@ static status_t refuse_password(const struct reading *reading) {
                      tls_queue_says(ERR_LIB_EVP, EVP_R_UNSUPPORTED_ALGORITHM) ||
                      tls_queue_says(ERR_LIB_EVP, EVP_R_UNKNOWN_PBE_ALGORITHM);
   return unsupported
-             ? refuse_with_reason(reading, "key", "the key is encrypted in a way we don't support")
-             : refuse(reading, "password", "wrong password");
+             ? refuse_unreadable(reading, "key", "the key is encrypted in a way we don't support")
+             : refuse_wrong_password(reading);
 }
 
 static status_t refuse_key(const struct reading *reading) {
   unsigned long code = ERR_peek_last_error();
   bool unsupported = ERR_GET_REASON(code) == ERR_R_UNSUPPORTED ||
                      tls_queue_says(ERR_LIB_EVP, EVP_R_UNSUPPORTED_PRIVATE_KEY_ALGORITHM);
-  return refuse_with_reason(
+  return refuse_unreadable(
       reading, "key", unsupported ? "the key's type is not supported" : "the key can't be read");
 }
 
@@ -158,7 +185,7 @@ static int give_password(char *out, int size, int writing, void *state) {
 static status_t open_block(const struct reading *reading, struct pem_block *block) {
   EVP_CIPHER_INFO cipher;
   if (!PEM_get_EVP_CIPHER_INFO(block->header, &cipher)) {
-    return refuse_with_reason(reading, "key", "the key is encrypted in a way we don't support");
+    return refuse_unreadable(reading, "key", "the key is encrypted in a way we don't support");
   }
   if (cipher.cipher == NULL) {
     return OK_STATUS;
@@ -189,9 +216,14 @@ static status_t parse_block(const struct reading *reading, struct pem_block *blo
   bool was_encrypted = strstr(block->header, "ENCRYPTED") != NULL;
   status_t status = parse_der(reading, slice_of(block->data, (size_t)block->len), out);
   if (was_encrypted && status.code == STATUS_INVALID_ARGUMENT) {
-    return refuse(reading, "password", "wrong password");
+    return refuse_wrong_password(reading);
   }
   return status;
+}
+
+static status_t refuse_no_key(const struct reading *reading) {
+  ERR_clear_error();
+  return refuse_unreadable(reading, "key", "no private key in the bytes");
 }
 
 static status_t parse_pem(const struct reading *reading, BIO *reader, EVP_PKEY **out) {
@@ -200,8 +232,8 @@ static status_t parse_pem(const struct reading *reading, BIO *reader, EVP_PKEY *
     enum pem_result read = pem_next(reader, true, &block);
     if (read != PEM_BLOCK) {
       pem_block_cleanup(&block);
-      return read == PEM_END ? refuse(reading, "key", "no private key in the bytes")
-                             : refuse_with_reason(reading, "key", "the key can't be read");
+      return read == PEM_END ? refuse_no_key(reading)
+                             : refuse_unreadable(reading, "key", "the key can't be read");
     }
     bool found = is_key(block.name);
     status_t status = found ? parse_block(reading, &block, out) : OK_STATUS;
@@ -249,7 +281,7 @@ static status_t parse_key(const struct reading *reading, EVP_PKEY **out) {
     return parse_key_in(reading, reading->from->key, out);
   }
   return pem_looks_like(chain) ? parse_key_in(reading, chain, out)
-                               : refuse(reading, "key", "there is no private key");
+                               : refuse_unreadable(reading, "key", "there is no private key");
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -270,15 +302,18 @@ static status_t match(const struct reading *reading, const struct own_pair *pair
   }
   unsigned long code = ERR_peek_last_error();
   bool other_type = ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH;
-  ERR_set_mark();
   bool later = key_fits_intermediate(pair);
-  ERR_pop_to_mark();
+  ERR_clear_error();
+  // OpenSSL has a place for each type of key, and looks for the certificate in the key's own.
+  const unsigned long mismatch = other_type ? ERR_PACK(ERR_LIB_SSL, 0, SSL_R_NO_CERTIFICATE_ASSIGNED)
+                                            : ERR_PACK(ERR_LIB_X509, 0, X509_R_KEY_VALUES_MISMATCH);
   if (later) {
-    return refuse(reading, "chain", "the key's own certificate must be the first of the chain");
+    return refuse_as(reading, mismatch, "chain",
+                     "the key's own certificate must be the first of the chain");
   }
-  return refuse(reading, "key",
-                other_type ? "the key is of another type than the certificate's"
-                           : "the key does not belong to the certificate");
+  return refuse_as(reading, mismatch, "key",
+                   other_type ? "the key is of another type than the certificate's"
+                              : "the key does not belong to the certificate");
 }
 
 // One signature with RSA of 8192 bits takes 30 ms, of 16384 bits a quarter of a second, during

@@ -16,6 +16,11 @@ extern "C" {
 status_t tls_refuse(struct tls_error *error, const char *item, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// tls_refuse_as is tls_refuse with the code that OpenSSL's own function for such an input leaves as
+// its last, ERR_PACK(library, 0, reason), whatever the queue says.
+status_t tls_refuse_as(struct tls_error *error, unsigned long code, const char *item,
+                       const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 // tls_out_of_memory records that there was no memory, and empties OpenSSL's queue.
 status_t tls_out_of_memory(struct tls_error *error);
 

@@ -109,6 +109,15 @@ static enum pem_each_result each_block(BIO *reader, unsigned want, pem_object_ta
   return result;
 }
 
+// What d2i_X509_bio(3), which reads an element before it decodes it, says of bytes that can't be
+// decoded is what users of OpenSSL know.
+static void say_as_bio_would(const unsigned char *from, const unsigned char *end) {
+  ERR_clear_error();
+  BIO *reader = pem_open(slice_of(from, (size_t)(end - from)));
+  X509_free(reader == NULL ? NULL : d2i_X509_bio(reader, NULL));
+  BIO_free(reader);
+}
+
 static enum pem_each_result each_in_der(struct slice data, unsigned want, pem_object_taker *take,
                                         void *state) {
   const unsigned char *from = data.data;
@@ -116,8 +125,12 @@ static enum pem_each_result each_in_der(struct slice data, unsigned want, pem_ob
   enum pem_each_result result = PEM_EACH_DONE;
   while (from < end && result == PEM_EACH_DONE) {
     struct pem_object object = {0};
+    const unsigned char *begin = from;
     if ((want & PEM_WANT_CERTIFICATES) != 0) {
       object.certificate = d2i_X509(NULL, &from, end - from);
+      if (object.certificate == NULL) {
+        say_as_bio_would(begin, end);
+      }
     } else {
       object.crl = d2i_X509_CRL(NULL, &from, end - from);
     }
@@ -126,11 +139,17 @@ static enum pem_each_result each_in_der(struct slice data, unsigned want, pem_ob
   return result;
 }
 
+// All that we decode is a SEQUENCE; anything else is text without PEM in it.
+static bool begins_der(struct slice data) {
+  enum { SEQUENCE = 0x30 };
+  return data.len > 0 && data.data[0] == SEQUENCE;
+}
+
 enum pem_each_result pem_each(struct slice data, unsigned want, pem_object_taker *take,
                               void *state) {
   ERR_clear_error();
   if (!pem_looks_like(data)) {
-    return data.len == 0 ? PEM_EACH_DONE : each_in_der(data, want, take, state);
+    return begins_der(data) ? each_in_der(data, want, take, state) : PEM_EACH_DONE;
   }
   BIO *reader = pem_open(data);
   if (reader == NULL) {

@@ -66,7 +66,7 @@ enum pem_each_result {
 
 // pem_each gives every certificate and list in data that is wanted: of PEM all blocks of these
 // kinds, other blocks are skipped; of DER one after the other to the last byte, certificates if
-// these are wanted, else lists.
+// these are wanted, else lists. What begins as neither has nothing in it.
 enum pem_each_result pem_each(struct slice data, unsigned want, pem_object_taker *take,
                               void *state);
 

@@ -175,6 +175,9 @@ static EVP_PKEY *find_dh_params(BIO *reader) {
     if (found) {
       params = decode_dh_params(&block);
     }
+    if (found && params == NULL) {
+      ERR_raise(ERR_LIB_PEM, ERR_R_ASN1_LIB);  // as PEM_read_DHparams(3) would
+    }
     pem_block_cleanup(&block);
   }
   return params;

@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <openssl/err.h>
+#include <openssl/x509err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,28 +143,44 @@ static bool take_object(void *state, struct pem_object object) {
   return kept;
 }
 
-static status_t refuse_part(const struct trust_part *part, const char *item, unsigned want,
-                            struct tls_error *error) {
+// As X509_load_cert_crl_file(3) and X509_load_crl_file(3) say of a file with nothing in it for them.
+static status_t refuse_empty(const char *item, unsigned want, struct tls_error *error) {
+  ERR_clear_error();
+  return (want & PEM_WANT_CERTIFICATES) != 0
+             ? tls_refuse_as(error, ERR_PACK(ERR_LIB_X509, 0, X509_R_NO_CERTIFICATE_OR_CRL_FOUND),
+                             item, "no certificate in the bytes")
+             : tls_refuse_as(error, ERR_PACK(ERR_LIB_X509, 0, X509_R_NO_CRL_FOUND), item,
+                             "no revocation list in the bytes");
+}
+
+// A block of PEM that can't be read is X509_load_cert_crl_file(3)'s PEM lib, whatever is wrong with
+// it; of DER it is what d2i_X509_bio(3) says.
+static status_t refuse_damaged(const struct trust_part *part, struct slice data, const char *item,
+                               unsigned want, struct tls_error *error) {
+  unsigned long code =
+      pem_looks_like(data) ? ERR_PACK(ERR_LIB_X509, 0, ERR_R_PEM_LIB) : ERR_peek_last_error();
   const char *what = (want & PEM_WANT_CERTIFICATES) != 0 ? "certificate" : "revocation list";
   if (part_size(part) == 0) {
-    return tls_refuse(error, item, "no %s in the bytes", what);
+    return tls_refuse_as(error, code, item, "no %s in the bytes", what);
   }
   const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-  return tls_refuse(error, item, "%s %d can't be read%s%s", what, part_size(part) + 1,
-                    reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
+  char place[48];
+  snprintf(place, sizeof(place), "%s[%d]", item, part_size(part));
+  return tls_refuse_as(error, code, place, "%s %d can't be read%s%s", what, part_size(part) + 1,
+                       reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
 }
 
 static status_t part_parse(struct trust_part *part, struct slice data, unsigned want,
                            const char *item, struct tls_error *error) {
   switch (pem_each(data, want, take_object, part)) {
     case PEM_EACH_DAMAGED:
-      return refuse_part(part, item, want, error);
+      return refuse_damaged(part, data, item, want, error);
     case PEM_EACH_STOPPED:
       return tls_refuse(error, item, "more than %d certificates and lists", TLS_TRUST_OBJECTS_MAX);
     case PEM_EACH_DONE:
       break;
   }
-  return part_size(part) == 0 ? refuse_part(part, item, want, error) : OK_STATUS;
+  return part_size(part) == 0 ? refuse_empty(item, want, error) : OK_STATUS;
 }
 
 static status_t part_share(struct trust_part *part, struct trust_part **out) {

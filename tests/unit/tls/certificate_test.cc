@@ -143,8 +143,8 @@ TEST_F(CertificateTest, IsABadTimeSaidAndNotGuessed) {
 }
 
 TEST_F(CertificateTest, IsWhatIsNoCertificateRefused) {
-  EXPECT_STREQ(Refused(slice_of(nullptr, 0)).text, "not a certificate");
-  EXPECT_STREQ(Refused(Slice("junk")).text, "not a certificate");
+  EXPECT_STREQ(Refused(slice_of(nullptr, 0)).detail, "not a certificate");
+  EXPECT_STREQ(Refused(Slice("junk")).detail, "not a certificate");
   std::string longer = String(pki_->server->der) + "x";
   EXPECT_STREQ(Refused(Slice(longer)).text, "bytes follow the certificate");
   std::string der = String(pki_->server->der);
@@ -198,13 +198,13 @@ TEST_F(CertificateTest, AreSeveralDecodedUpToABound) {
 
 TEST_F(CertificateTest, IsNoneAtAllRefused) {
   All("", 256, STATUS_INVALID_ARGUMENT);
-  EXPECT_STREQ(error_.text, "no certificate in the bytes");
+  EXPECT_STREQ(error_.detail, "no certificate in the bytes");
   All(pki_->server->key_pem, 256, STATUS_INVALID_ARGUMENT);
-  EXPECT_STREQ(error_.text, "no certificate in the bytes");
+  EXPECT_STREQ(error_.detail, "no certificate in the bytes");
   EXPECT_STREQ(error_.reason, "NO_START_LINE");
   All(std::string(pki_->root->pem) + "-----BEGIN CERTIFICATE-----\nAAAA\n", 256,
       STATUS_INVALID_ARGUMENT);
-  EXPECT_STREQ(error_.text, "certificate 2 can't be read");
+  EXPECT_STREQ(error_.detail, "certificate 2 can't be read");
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ class ContextTest : public TlsTest {
   }
   void ExpectRefused(const Error &error, const char *item, const char *text) {
     EXPECT_STREQ(error.item, item);
-    EXPECT_NE(std::string(error.text).find(text), std::string::npos) << error.text;
+    EXPECT_NE(std::string(error.detail).find(text), std::string::npos) << error.detail;
   }
   tls_context_info Describe(const Context &context) {
     tls_context_info info;

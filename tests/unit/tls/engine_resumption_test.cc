@@ -111,11 +111,11 @@ TEST_F(EngineResumptionTest, IsThereNothingBeforeTheHandshake) {
 TEST_F(EngineResumptionTest, IsRubbishRefused) {
   Make(0x304);
   struct engine_resumption resumption = First();
-  EXPECT_STREQ(Refused(client_, Slice("rubbish")).text, "not a session");
+  EXPECT_STREQ(Refused(client_, Slice("rubbish")).detail, "not a session");
   std::string longer = String(resumption.der) + "x";
-  EXPECT_STREQ(Refused(client_, Slice(longer)).text, "not a session");
+  EXPECT_STREQ(Refused(client_, Slice(longer)).detail, "not a session");
   std::string shorter = String(resumption.der).substr(0, resumption.der.len - 1);
-  EXPECT_STREQ(Refused(client_, Slice(shorter)).text, "not a session");
+  EXPECT_STREQ(Refused(client_, Slice(shorter)).detail, "not a session");
 }
 
 // Resumption must not be a way around the verification.
@@ -125,7 +125,7 @@ TEST_F(EngineResumptionTest, IsASessionWithAnotherHostRefused) {
   Change client = ClientChange();
   Make(0x304, client, server);
   struct engine_resumption resumption = First("other.test");
-  EXPECT_NE(std::string(Refused(client_, resumption.der).text).find("another server"),
+  EXPECT_NE(std::string(Refused(client_, resumption.der).detail).find("another server"),
             std::string::npos);
 }
 
@@ -139,7 +139,7 @@ TEST_F(EngineResumptionTest, IsAnUnverifiedSessionRefusedWhereOneVerifies) {
   EXPECT_TRUE(Resumes(resumption));
   Change strict_change = ClientChange();
   Context strict = MakeContext(TLS_CONTEXT_CLIENT, strict_change);
-  EXPECT_NE(std::string(Refused(strict, resumption.der).text).find("was not verified"),
+  EXPECT_NE(std::string(Refused(strict, resumption.der).detail).find("was not verified"),
             std::string::npos);
 }
 

@@ -56,7 +56,7 @@ TEST_F(ErrorTest, IsTheNewestErrorTheOneThatCounts) {
   tls_error_invalid(&error_, "pairs[0].chain", "no certificate in %s", "the bytes");
   EXPECT_EQ(error_.kind, TLS_ERROR_INVALID);
   EXPECT_STREQ(error_.item, "pairs[0].chain");
-  EXPECT_STREQ(error_.text, "no certificate in the bytes");
+  EXPECT_STREQ(error_.detail, "no certificate in the bytes");
   EXPECT_STREQ(error_.library, "PEM");
   EXPECT_STREQ(error_.reason, "NO_START_LINE");
   EXPECT_EQ(ERR_peek_error(), 0ul);
@@ -68,6 +68,29 @@ TEST_F(ErrorTest, HasAReasonThatAllLibrariesShareNoMnemonic) {
   EXPECT_STREQ(error_.library, "SSL");
   EXPECT_STREQ(error_.reason, "");
   EXPECT_NE(error_.code, 0ul);
+}
+
+TEST_F(ErrorTest, CanARefusalHaveTheCodeOfAnotherFunction) {
+  ERR_raise(ERR_LIB_PEM, PEM_R_NO_START_LINE);
+  status_t status = tls_refuse_as(&error_, ERR_PACK(ERR_LIB_SSL, 0, ERR_R_PEM_LIB), "pairs[0].key",
+                                  "no key in %s", "the bytes");
+  EXPECT_EQ(status.code, STATUS_INVALID_ARGUMENT);
+  EXPECT_EQ(error_.kind, TLS_ERROR_INVALID);
+  EXPECT_EQ(error_.reason_number, ERR_R_PEM_LIB);
+  EXPECT_STREQ(error_.library, "SSL");
+  EXPECT_STREQ(error_.text, "PEM lib");
+  EXPECT_STREQ(error_.detail, "no key in the bytes");
+  EXPECT_EQ(ERR_peek_error(), 0ul);
+  ERR_raise(ERR_LIB_PEM, ERR_R_MALLOC_FAILURE);
+  status = tls_refuse_as(&error_, ERR_PACK(ERR_LIB_SSL, 0, ERR_R_PEM_LIB), "pairs[0].key", "no");
+  EXPECT_EQ(status.code, STATUS_RESOURCE_EXHAUSTED) << "what lacked was memory";
+}
+
+TEST_F(ErrorTest, IsTheDetailTheTextWhereOpensslSaysNothing) {
+  tls_error_invalid(&error_, "host", "empty");
+  EXPECT_EQ(error_.code, 0ul);
+  EXPECT_STREQ(error_.detail, "empty");
+  EXPECT_STREQ(error_.text, "empty");
 }
 
 TEST_F(ErrorTest, DoesASystemErrorKeepItsErrno) {

@@ -29,6 +29,11 @@ std::string Taken(char *text) {
   return copy;
 }
 
+std::string Garbled(std::string pem) {
+  pem[pem.size() / 2] = '!';
+  return pem;
+}
+
 class KeysTest : public TlsTest {
  protected:
   void TearDown() override {
@@ -51,7 +56,7 @@ class KeysTest : public TlsTest {
   void ExpectRefused(const char *item, const char *text) {
     EXPECT_EQ(error_.kind, TLS_ERROR_INVALID);
     EXPECT_STREQ(error_.item, item);
-    EXPECT_NE(std::string(error_.text).find(text), std::string::npos) << error_.text;
+    EXPECT_NE(std::string(error_.detail).find(text), std::string::npos) << error_.detail;
   }
 
   const struct pki *pki_ = pki_get();
@@ -124,7 +129,7 @@ TEST_F(KeysTest, IsEveryWrongPasswordCalledThat) {
   std::string key = Taken(pki_encrypted_key(server_, "secret", true));
   for (int i = 0; i < 2000; i++) {
     EXPECT_EQ(Parse(server_->pem, key, "wrong" + std::to_string(i)), STATUS_INVALID_ARGUMENT);
-    ASSERT_STREQ(error_.text, "wrong password");
+    ASSERT_STREQ(error_.detail, "wrong password");
     ASSERT_STREQ(error_.item, "pairs[1].password");
   }
 }
@@ -177,12 +182,49 @@ TEST_F(KeysTest, IsAMissingCertificateSaid) {
   }
   EXPECT_EQ(Parse(server_->key_pem, server_->key_pem), STATUS_INVALID_ARGUMENT);
   ExpectRefused("pairs[1].chain", "no certificate in the bytes");
-  EXPECT_STREQ(error_.library, "PEM");
-  EXPECT_STREQ(error_.reason, "NO_START_LINE");
   EXPECT_EQ(Parse(server_->chain_pem + std::string("-----BEGIN CERTIFICATE-----\nAAAA\n"),
                   server_->key_pem),
             STATUS_INVALID_ARGUMENT);
   ExpectRefused("pairs[1].chain", "a certificate can't be read");
+}
+
+// What Python's users know: "[SSL] PEM lib", "[X509: KEY_VALUES_MISMATCH] key values mismatch".
+TEST_F(KeysTest, IsTheCodeTheOneThatOpensslsOwnLoadersLeave) {
+  const std::string junk = "junk";
+  const std::string garbled = Garbled(server_->pem);
+  char *locked = pki_encrypted_key(server_, "secret", false);
+  const std::string key = server_->key_pem;
+  const struct {
+    std::string chain, key;
+    const char *password, *item, *library, *reason, *text;
+  } rows[] = {
+      {junk, key, nullptr, "pairs[1].chain", "SSL", "", "PEM lib"},
+      {String(server_->der).substr(0, 99), key, nullptr, "pairs[1].chain", "SSL", "", "PEM lib"},
+      {garbled, key, nullptr, "pairs[1].chain", "SSL", "", "PEM lib"},
+      {server_->pem + garbled, key, nullptr, "pairs[1].chain", "PEM", "BAD_BASE64_DECODE",
+       "bad base64 decode"},
+      {server_->pem, "", nullptr, "pairs[1].key", "SSL", "", "PEM lib"},
+      {server_->pem, junk, nullptr, "pairs[1].key", "SSL", "", "PEM lib"},
+      {server_->pem, Garbled(key), nullptr, "pairs[1].key", "SSL", "", "PEM lib"},
+      {server_->pem, locked, "wrong", "pairs[1].password", "SSL", "", "PEM lib"},
+      {server_->pem, locked, nullptr, "pairs[1].password", "PEM", "BAD_PASSWORD_READ",
+       "bad password read"},
+      {server_->pem, pki_get()->client->key_pem, nullptr, "pairs[1].key", "X509",
+       "KEY_VALUES_MISMATCH", "key values mismatch"},
+      {server_->pem, pki_get()->server_rsa->key_pem, nullptr, "pairs[1].key", "SSL",
+       "NO_CERTIFICATE_ASSIGNED", "no certificate assigned"},
+  };
+  for (const auto &row : rows) {
+    const status_code code = row.password == nullptr ? Parse(row.chain, row.key)
+                                                     : Parse(row.chain, row.key, row.password);
+    EXPECT_EQ(code, STATUS_INVALID_ARGUMENT);
+    EXPECT_STREQ(error_.item, row.item) << error_.detail;
+    EXPECT_STREQ(error_.library, row.library) << error_.detail;
+    EXPECT_STREQ(error_.reason, row.reason) << error_.detail;
+    EXPECT_STREQ(error_.text, row.text) << error_.detail;
+    EXPECT_STRNE(error_.detail, "");
+  }
+  free(locked);
 }
 
 TEST_F(KeysTest, IsAnUnreadableKeySaid) {

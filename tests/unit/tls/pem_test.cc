@@ -69,7 +69,10 @@ TEST_F(PemTest, IsDerReadToItsLastByte) {
   EXPECT_EQ(Each(data, both_), PEM_EACH_DONE);
   EXPECT_EQ(count_.certificates, 2);
   EXPECT_EQ(Each(data + "x", both_), PEM_EACH_DAMAGED);
-  EXPECT_EQ(Each("junk", both_), PEM_EACH_DAMAGED);
+  EXPECT_EQ(Each("0junk", both_), PEM_EACH_DAMAGED);
+  count_ = {};
+  EXPECT_EQ(Each("junk", both_), PEM_EACH_DONE) << "neither DER nor PEM";
+  EXPECT_EQ(count_.certificates, 0);
 }
 
 TEST_F(PemTest, IsNothingNothing) {

@@ -31,7 +31,7 @@ class SettingsApplyTest : public TlsTest {
   void ExpectRefused(status_code code, const char *item, const char *text) {
     EXPECT_EQ(code, STATUS_INVALID_ARGUMENT) << item;
     EXPECT_STREQ(error_.item, item);
-    EXPECT_NE(std::string(error_.text).find(text), std::string::npos) << error_.text;
+    EXPECT_NE(std::string(error_.detail).find(text), std::string::npos) << error_.detail;
   }
   Arena arena_;
   Ctx ctx_;
@@ -175,6 +175,13 @@ TEST_F(SettingsApplyTest, AreDhParametersReadAndOthersRefused) {
   ExpectRefused(Apply(junk), "settings.dh_params", "no Diffie-Hellman parameters");
   EXPECT_STREQ(error_.library, "PEM");
   EXPECT_STREQ(error_.reason, "NO_START_LINE");
+  EXPECT_STREQ(error_.text, "no start line");
+  Change broken;
+  broken.Set(TLS_SET_DH_PARAMS).dh_params =
+      Slice("-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n");
+  ExpectRefused(Apply(broken), "settings.dh_params", "no Diffie-Hellman parameters");
+  EXPECT_STREQ(error_.library, "PEM");
+  EXPECT_STREQ(error_.text, "ASN1 lib");
   std::string curve = DhParams("EC", "P-256");
   Change wrong;
   wrong.Set(TLS_SET_DH_PARAMS).dh_params = Slice(curve);

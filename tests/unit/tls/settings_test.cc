@@ -21,7 +21,7 @@ class SettingsTest : public TlsTest {
   void ExpectRefused(status_code code, const char *item, const char *text) {
     EXPECT_EQ(code, STATUS_INVALID_ARGUMENT) << item;
     EXPECT_STREQ(error_.item, item);
-    EXPECT_NE(std::string(error_.text).find(text), std::string::npos) << error_.text;
+    EXPECT_NE(std::string(error_.detail).find(text), std::string::npos) << error_.detail;
   }
   Arena arena_;
   tls_error error_;

@@ -90,7 +90,7 @@ TEST_F(SystemTrustTest, IsAnEmptySystemStoreAnAnswerThatHelps) {
   change.SystemTrust();
   Error error = Refused(TLS_CONTEXT_CLIENT, change);
   EXPECT_STREQ(error.item, "trust.system");
-  EXPECT_NE(std::string(error.text).find("ca-certificates"), std::string::npos);
+  EXPECT_NE(std::string(error.detail).find("ca-certificates"), std::string::npos);
 }
 
 TEST_F(SystemTrustTest, IsTheSystemStoreFoundByAContext) {

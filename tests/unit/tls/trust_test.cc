@@ -1,5 +1,6 @@
 #include "server/tls/trust.h"
 
+#include <regex>
 #include <thread>
 
 #include "tests/unit/tls/harness.h"
@@ -35,7 +36,7 @@ class TrustTest : public TlsTest {
   void ExpectRefused(Change &change, const char *item, const char *text) {
     EXPECT_EQ(Make(change, STATUS_INVALID_ARGUMENT), nullptr);
     EXPECT_STREQ(error_.item, item);
-    EXPECT_NE(std::string(error_.text).find(text), std::string::npos) << error_.text;
+    EXPECT_NE(std::string(error_.detail).find(text), std::string::npos) << error_.detail;
   }
   const struct pki *pki_ = pki_get();
   const std::string root_ = pki_get()->root->pem;
@@ -118,7 +119,7 @@ TEST_F(TrustTest, IsDerReadAndJunkAfterItRefused) {
   EXPECT_EQ(trust_set_counts(set.get()).certificates, 2u);
   Change junk;
   junk.Trust(String(pki_->root->der) + "x");
-  ExpectRefused(junk, "trust.certificates[0]", "certificate 2 can't be read");
+  ExpectRefused(junk, "trust.certificates[0][1]", "certificate 2 can't be read");
 }
 
 TEST_F(TrustTest, IsEveryBadInputNamed) {
@@ -131,13 +132,57 @@ TEST_F(TrustTest, IsEveryBadInputNamed) {
   Change key;
   key.Trust(pki_->server->key_pem);
   ExpectRefused(key, "trust.certificates[0]", "no certificate in the bytes");
-  EXPECT_STREQ(error_.reason, "NO_START_LINE");
   Change crl;
   crl.Crl(root_);
   ExpectRefused(crl, "trust.crls[0]", "no revocation list in the bytes");
   Change cut;
   cut.Trust(root_ + other_.substr(0, 200));
-  ExpectRefused(cut, "trust.certificates[0]", "certificate 2 can't be read");
+  ExpectRefused(cut, "trust.certificates[0][1]", "certificate 2 can't be read");
+}
+
+// Bundles as people have them: certificates, lists, duplicates, remarks, OpenSSL's own kind of block.
+TEST_F(TrustTest, IsAllReadThatABundleMayHold) {
+  char *crl = pki_crl(pki_->root, nullptr);
+  const std::string trusted =
+      std::regex_replace(other_, std::regex(" CERTIFICATE"), " TRUSTED CERTIFICATE");
+  Set set = Of("# Roots\n" + root_ + "again:\n" + root_ + trusted + crl + "\nThe end.");
+  EXPECT_EQ(trust_set_counts(set.get()).certificates, 2u);
+  EXPECT_EQ(trust_set_counts(set.get()).crls, 1u);
+  free(crl);
+}
+
+// What X509_load_cert_crl_file(3) and d2i_X509_bio(3) leave, and Python's users know.
+TEST_F(TrustTest, IsTheCodeTheOneThatOpensslsOwnLoadersLeave) {
+  std::string garbled = root_;
+  garbled[garbled.size() / 2] = '!';
+  const std::string der = String(pki_->root->der);
+  const struct {
+    std::string data;
+    const char *item, *library, *reason, *text;
+  } rows[] = {
+      {"", "trust.certificates[0]", "X509", "NO_CERTIFICATE_OR_CRL_FOUND",
+       "no certificate or crl found"},
+      {"junk", "trust.certificates[0]", "X509", "NO_CERTIFICATE_OR_CRL_FOUND",
+       "no certificate or crl found"},
+      {pki_->server->key_pem, "trust.certificates[0]", "X509", "NO_CERTIFICATE_OR_CRL_FOUND",
+       "no certificate or crl found"},
+      {garbled, "trust.certificates[0]", "X509", "", "PEM lib"},
+      {root_ + garbled, "trust.certificates[0][1]", "X509", "", "PEM lib"},
+      {root_.substr(0, 200), "trust.certificates[0]", "X509", "", "PEM lib"},
+      {der.substr(0, 99), "trust.certificates[0]", "ASN1", "NOT_ENOUGH_DATA", "not enough data"},
+      {der + "A", "trust.certificates[0][1]", "ASN1", "NOT_ENOUGH_DATA", "not enough data"},
+      {der + "0\3\2\1\1", "trust.certificates[0][1]", "ASN1", "", "nested asn1 error"},
+      {der + der.substr(0, 99), "trust.certificates[0][1]", "ASN1", "NOT_ENOUGH_DATA",
+       "not enough data"},
+  };
+  for (const auto &row : rows) {
+    Change change;
+    change.Trust(row.data);
+    ExpectRefused(change, row.item, "");
+    EXPECT_STREQ(error_.library, row.library) << error_.detail;
+    EXPECT_STREQ(error_.reason, row.reason) << error_.detail;
+    EXPECT_STREQ(error_.text, row.text) << error_.detail;
+  }
 }
 
 TEST_F(TrustTest, IsThereABoundOnFilesAndCertificates) {
@@ -194,7 +239,7 @@ TEST_F(TrustTest, IsAllThatIsTrustedBoundedTogether) {
   trust_set *out = nullptr;
   EXPECT_EQ(trust_set_extend(set.get(), &trust, &items_, &out, &error_).code,
             STATUS_INVALID_ARGUMENT);
-  EXPECT_NE(std::string(error_.text).find("bytes of trust in all"), std::string::npos);
+  EXPECT_NE(std::string(error_.detail).find("bytes of trust in all"), std::string::npos);
   trust.max_bytes++;
   EXPECT_EQ(trust_set_extend(set.get(), &trust, &items_, &out, &error_).code, STATUS_OK);
   trust_set_unref(out);
