@@ -92,15 +92,6 @@ static void read_change(struct arena *arena, const Tlsagent__V1__ContextSettings
   }
 }
 
-// A server's certificate requests would wait for RequestClientCertificate, and so for ever.
-static void refuse_late_requests(enum tls_context_kind kind,
-                                 const struct tls_context_change *change, struct refusal *refusal) {
-  if (kind != TLS_CONTEXT_CLIENT && change->settings.post_handshake_auth) {
-    refusal_set(refusal, STATUS_UNIMPLEMENTED,
-                "settings.post_handshake_auth is implemented for contexts of kind CLIENT only");
-  }
-}
-
 // ---------------------------------------------------------------------------------------------
 // Create and Configure.
 
@@ -215,7 +206,6 @@ void context_create(struct call *call, const ProtobufCMessage *request) {
   }
   read_change(call_arena(call), from->settings, from->pairs, from->n_pairs, from->trust, &change,
               &refusal);
-  refuse_late_requests(kind, &change, &refusal);
   if (refused(&refusal)) {
     call_fail(call, refusal.code, "%s", refusal.text);
   } else if (!status_ok(charge_edition(call, &change))) {
@@ -262,7 +252,6 @@ void context_configure(struct call *call, const ProtobufCMessage *request) {
   if (context == NULL) {
     return;
   }
-  refuse_late_requests(tls_context_get_kind(context), &change, &refusal);
   if (refused(&refusal)) {
     call_fail(call, refusal.code, "%s", refusal.text);
   } else if (!status_ok(charge_edition(call, &change))) {

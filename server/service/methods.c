@@ -42,6 +42,13 @@ static const struct method methods[] = {
     {SESSION, "Shutdown", REQUEST(shutdown), session_shutdown},
     {SESSION, "Describe", REQUEST(describe_session), session_describe},
     {SESSION, "PeerCertificate", REQUEST(peer_certificate), session_peer_certificate},
+    {SESSION, "ExportKeyingMaterial", REQUEST(export_keying_material),
+     session_export_keying_material},
+    {SESSION, "ChannelBinding", REQUEST(channel_binding), session_channel_binding},
+    {SESSION, "RequestClientCertificate", REQUEST(request_client_certificate),
+     session_request_client_certificate},
+    {SESSION, "UpdateKeys", REQUEST(update_keys), session_update_keys},
+    {SESSION, "SharedCiphers", REQUEST(shared_ciphers), session_shared_ciphers},
     {SESSION, "Close", REQUEST(close_session), session_close_handle},
 };
 

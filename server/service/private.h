@@ -76,6 +76,11 @@ HANDLER(session_write);
 HANDLER(session_shutdown);
 HANDLER(session_describe);
 HANDLER(session_peer_certificate);
+HANDLER(session_export_keying_material);
+HANDLER(session_channel_binding);
+HANDLER(session_request_client_certificate);
+HANDLER(session_update_keys);
+HANDLER(session_shared_ciphers);
 HANDLER(session_close_handle);
 
 #ifdef __cplusplus

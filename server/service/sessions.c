@@ -1,6 +1,7 @@
 // SessionService, but for how sessions are opened (opening.c).
 #include "server/service/convert.h"
 #include "server/service/operation.h"
+#include "server/service/visit.h"
 
 enum { READ_DEFAULT = 16384 };
 
@@ -124,43 +125,6 @@ void session_shutdown(struct call *call, const ProtobufCMessage *request) {
     operation_wait(operation, from->wait);
     operation_run(operation);
   }
-}
-
-// ---------------------------------------------------------------------------------------------
-// What does not queue: it runs on the session's worker, between operations.
-
-// What a visit needs to know; in the call's arena.
-struct visit {
-  struct session *session;  // a reference
-  bool decode;
-  void (*respond)(struct call *call, struct visit *visit);
-  struct session_closed closed;
-  struct call *call;
-};
-
-static void visit_on_worker(struct call *call) {
-  struct visit *visit = call_state(call);
-  struct session *session = visit->session;
-  visit->respond(call, visit);
-  session_unref(session);
-}
-
-static void start_visit(struct call *call, uint64_t handle, bool decode,
-                        void (*respond)(struct call *call, struct visit *visit)) {
-  struct visit *visit = arena_alloc(call_arena(call), sizeof(*visit));
-  struct session *session = handle_get(call_client(call), &session_handles, handle);
-  if (session == NULL) {
-    call_fail(call, STATUS_NOT_FOUND, "no such session");
-    return;
-  }
-  if (visit == NULL) {
-    session_unref(session);
-    call_fail(call, STATUS_RESOURCE_EXHAUSTED, "no memory for the call");
-    return;
-  }
-  *visit = (struct visit){.session = session, .decode = decode, .respond = respond, .call = call};
-  call_set_state(call, visit);
-  call_move(call, session_worker(session), visit_on_worker);
 }
 
 // ---------------------------------------------------------------------------------------------

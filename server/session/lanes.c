@@ -264,7 +264,7 @@ static void start_waiting(struct session *session, struct session_op *op) {
 }
 
 static void reset_outcome(struct session_op *op) {
-  bool sends = op->kind == SESSION_WRITE || op->kind == SESSION_SHUTDOWN;
+  bool sends = op->kind != SESSION_HANDSHAKE && op->kind != SESSION_READ;
   op->input_consumed = 0;
   op->transferred = 0;
   op->discarded = 0;

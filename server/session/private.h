@@ -39,7 +39,7 @@ struct session {
 
   // Operations, first come first served.
   struct list in_lane;   // HANDSHAKE, READ
-  struct list out_lane;  // WRITE, SHUTDOWN
+  struct list out_lane;  // the others
   struct list flushing;  // answered once the kernel has taken their output
   struct task advance;   // a turn's work, run after established sessions' while shaking hands
 

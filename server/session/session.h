@@ -2,7 +2,7 @@
 // calls; operations are handed to it there and each is answered once, by its done.
 //
 // On the memory path an operation runs once, on the input it carries. On the socket path operations
-// queue per direction (handshake and read one way, write and shutdown the other), and the session
+// queue per direction (handshake and read one way, the others the other), and the session
 // moves ciphertext between its engine and its stream until each can be answered. An operation that
 // made output is answered when the kernel has taken that output, so that closing loses nothing.
 #ifndef TLSAGENT_SERVER_SESSION_SESSION_H_
@@ -57,7 +57,14 @@ struct worker *session_worker(const struct session *session);
 // ---------------------------------------------------------------------------------------------
 // What follows is for the session's own worker.
 
-enum session_op_kind { SESSION_HANDSHAKE, SESSION_READ, SESSION_WRITE, SESSION_SHUTDOWN };
+enum session_op_kind {
+  SESSION_HANDSHAKE,
+  SESSION_READ,
+  SESSION_WRITE,
+  SESSION_SHUTDOWN,
+  SESSION_REQUEST_CERTIFICATE,
+  SESSION_UPDATE_KEYS
+};
 
 // One operation. It is the caller's, and stays so; it must live until done is called or
 // session_cancel has returned.
@@ -72,6 +79,7 @@ struct session_op {
   size_t buffer_size;  // READ: at least 1
   struct slice data;   // WRITE: plaintext
   bool await_peer;     // SHUTDOWN: wait for the peer's close_notify too
+  bool request_peer;   // UPDATE_KEYS: the peer is to change its keys too
   void (*done)(struct session_op *op);
   void *owner;  // for done
 

@@ -80,6 +80,12 @@ enum engine_result session_step(struct session *session, struct session_op *op) 
     case SESSION_SHUTDOWN:
       result = step_shutdown(session, op);
       break;
+    case SESSION_REQUEST_CERTIFICATE:
+      result = engine_request_certificate(session->engine);
+      break;
+    case SESSION_UPDATE_KEYS:
+      result = engine_update_keys(session->engine, op->request_peer);
+      break;
   }
   if (result == ENGINE_FAILED) {
     note_failure(session, op);

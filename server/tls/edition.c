@@ -296,6 +296,7 @@ static bool verify_alike(const struct edition *a, const struct edition *b) {
   const struct tls_settings *one = &a->settings;
   const struct tls_settings *other = &b->settings;
   return a->trust == b->trust && one->verify_mode == other->verify_mode &&
+         one->post_handshake_auth == other->post_handshake_auth &&
          one->verify_flags == other->verify_flags &&
          SSL_CTX_get_verify_depth(a->ctx) == SSL_CTX_get_verify_depth(b->ctx) &&
          SSL_CTX_get_security_level(a->ctx) == SSL_CTX_get_security_level(b->ctx) &&

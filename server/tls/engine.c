@@ -274,6 +274,10 @@ enum engine_result engine_shutdown_send(struct engine *engine) {
   if (bytes_room(&engine->pipe.output) < RECORD_OVERHEAD) {
     return ENGINE_WANT_OUTPUT;
   }
+  enum engine_result flushed = engine_flush_late(engine);
+  if (flushed != ENGINE_DONE) {
+    return flushed;
+  }
   int returned = SSL_shutdown(engine->ssl);
   if (returned >= 0) {
     engine->close_sent = true;

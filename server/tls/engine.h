@@ -135,6 +135,39 @@ struct engine_chains {
 };
 status_t engine_peer_chains(struct engine *engine, struct arena *arena, struct engine_chains *out);
 
+// engine_request_certificate has a TLS 1.3 server ask for the client's certificate: the request goes
+// out with the next operation, and what becomes of it is the concern of reads. ENGINE_DONE, or
+// ENGINE_FAILED with OpenSSL's reason, which is no end of the engine.
+enum engine_result engine_request_certificate(struct engine *engine);
+
+// engine_update_keys changes the own keys of TLS 1.3 with the next output, and asks the peer to
+// change its own too. As above; ENGINE_WANT_OUTPUT while an earlier change has no room yet.
+enum engine_result engine_update_keys(struct engine *engine, bool request_peer);
+
+// engine_export derives len bytes of keying material (RFC 5705, RFC 8446) into out. context may be
+// NULL, which TLS 1.2 tells from empty. FAILED_PRECONDITION before the handshake is done;
+// INVALID_ARGUMENT with error.
+enum { ENGINE_LABEL_MAX = 249, ENGINE_EXPORT_MAX = 4096, ENGINE_EXPORT_CONTEXT_MAX = 65535 };
+status_t engine_export(struct engine *engine, const char *label, const struct slice *context,
+                       uint8_t *out, size_t len, struct tls_error *error);
+
+// The numbers are those of tlsagent.v1.ChannelBindingKind.
+enum engine_binding {
+  ENGINE_BINDING_UNIQUE = 1,
+  ENGINE_BINDING_EXPORTER = 2,
+  ENGINE_BINDING_END_POINT = 3
+};
+
+// engine_channel_binding gives a channel binding in the arena. NOT_FOUND when there is none: before
+// the handshake, or of this kind.
+status_t engine_channel_binding(struct engine *engine, enum engine_binding kind,
+                                struct arena *arena, struct slice *out);
+
+// engine_shared_ciphers gives what a server has of the ciphers its client has offered, in the
+// server's order, in the arena. FAILED_PRECONDITION for clients, and before the ClientHello.
+status_t engine_shared_ciphers(struct engine *engine, struct arena *arena,
+                               struct tls_cipher_info **out, size_t *out_num);
+
 // A session that a later client engine can resume.
 struct engine_resumption {
   bool present;      // false: there is no session yet

@@ -34,6 +34,10 @@ struct engine {
 // the peer's certificate when the context says so. INVALID_ARGUMENT with error.
 status_t engine_name_setup(struct engine *engine, const char *name, struct tls_error *error);
 
+// engine_flush_late puts what was asked for after the handshake into the output: ENGINE_DONE when
+// nothing of it is left.
+enum engine_result engine_flush_late(struct engine *engine);
+
 // engine_resumption_setup offers a session to resume. INVALID_ARGUMENT: it is none, or it would get
 // around what this engine verifies.
 status_t engine_resumption_setup(struct engine *engine, struct slice resumption,

@@ -87,6 +87,34 @@ status_t engine_negotiated(struct engine *engine, struct arena *arena,
 }
 
 // ---------------------------------------------------------------------------------------------
+// What could have been.
+
+static status_t describe_shared(const STACK_OF(SSL_CIPHER) * own,
+                                STACK_OF(SSL_CIPHER) * offered, struct arena *arena,
+                                struct tls_cipher_info **out, size_t *out_num) {
+  *out = arena_array(arena, (size_t)sk_SSL_CIPHER_num(own), sizeof(**out));
+  ENSURE(*out != NULL, RESOURCE_EXHAUSTED);
+  for (int i = 0; i < sk_SSL_CIPHER_num(own); i++) {
+    const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(own, i);
+    if (sk_SSL_CIPHER_find(offered, (SSL_CIPHER *)cipher) >= 0) {
+      TRY(cipher_describe(cipher, arena, &(*out)[*out_num]));
+      (*out_num)++;
+    }
+  }
+  return OK_STATUS;
+}
+
+status_t engine_shared_ciphers(struct engine *engine, struct arena *arena,
+                               struct tls_cipher_info **out, size_t *out_num) {
+  OBJECT_CHECK(engine, ENGINE_MAGIC);
+  const STACK_OF(SSL_CIPHER) *own = SSL_get_ciphers(engine->ssl);
+  STACK_OF(SSL_CIPHER) *offered = SSL_get_client_ciphers(engine->ssl);  // NULL for clients
+  *out_num = 0;
+  ENSURE(own != NULL && offered != NULL, FAILED_PRECONDITION);
+  return describe_shared(own, offered, arena, out, out_num);
+}
+
+// ---------------------------------------------------------------------------------------------
 // The peer.
 
 // A certificate that did not verify is in no session, but at the front of the refused chain.

@@ -62,6 +62,10 @@ TEST(Error, DoesAFailureOfTlsSayTheMostTellingThing) {
   snprintf(tls.text, sizeof(tls.text), "wrong password");
   tla_fail_tls(&error, "Create", &tls);
   EXPECT_STREQ(error.message, "Create: pairs[1].key: wrong password");
+  snprintf(tls.text, sizeof(tls.text), "PEM lib");
+  snprintf(tls.detail, sizeof(tls.detail), "wrong password");
+  tla_fail_tls(&error, "Create", &tls);
+  EXPECT_STREQ(error.message, "Create: pairs[1].key: wrong password");
   tls = {};
   tls.kind = TLSAGENT_ERROR_TRUNCATED;
   tla_fail_tls(&error, "Read", &tls);

@@ -114,6 +114,20 @@ METHOD("SessionService", "Describe", DescribeSessionRequest, DescribeSessionResp
        describe_session_request, describe_session_response);
 METHOD("SessionService", "PeerCertificate", PeerCertificateRequest, PeerCertificateResponse,
        peer_certificate_request, peer_certificate_response);
+METHOD("SessionService", "ExportKeyingMaterial", ExportKeyingMaterialRequest,
+       ExportKeyingMaterialResponse, export_keying_material_request,
+       export_keying_material_response);
+METHOD("SessionService", "ChannelBinding", ChannelBindingRequest, ChannelBindingResponse,
+       channel_binding_request, channel_binding_response);
+METHOD("SessionService", "GetResumption", GetResumptionRequest, GetResumptionResponse,
+       get_resumption_request, get_resumption_response);
+METHOD("SessionService", "RequestClientCertificate", RequestClientCertificateRequest,
+       RequestClientCertificateResponse, request_client_certificate_request,
+       request_client_certificate_response);
+METHOD("SessionService", "UpdateKeys", UpdateKeysRequest, UpdateKeysResponse, update_keys_request,
+       update_keys_response);
+METHOD("SessionService", "SharedCiphers", SharedCiphersRequest, SharedCiphersResponse,
+       shared_ciphers_request, shared_ciphers_response);
 METHOD("SessionService", "Close", CloseSessionRequest, CloseSessionResponse, close_session_request,
        close_session_response);
 #undef METHOD

@@ -60,6 +60,31 @@ TEST_P(Versions, DoHandsGetShakenByteByByte) {
 
 class Step : public InMemory {};
 
+TEST_F(Step, IsWhatCanNotBeAskedForNoEndOfTheSession) {
+  Begin(ENGINE_CLIENT, TLS1_2_VERSION);
+  Shake();
+  for (enum session_op_kind kind : {SESSION_REQUEST_CERTIFICATE, SESSION_UPDATE_KEYS}) {
+    Operation operation(kind);
+    EXPECT_EQ(ENGINE_FAILED, Pass(operation));
+    EXPECT_STREQ("WRONG_SSL_VERSION", operation.op.error.reason);
+    EXPECT_EQ(ENGINE_DONE, session_state(session_));
+  }
+  Operation write(SESSION_WRITE);
+  EXPECT_EQ(ENGINE_DONE, Pass(write.Data("go on")));
+}
+
+TEST_F(Step, DoKeysChangeWithTheNextWrite) {
+  Begin(ENGINE_CLIENT, TLS1_3_VERSION);
+  Shake();
+  Operation update(SESSION_UPDATE_KEYS);
+  update.op.request_peer = true;
+  EXPECT_EQ(ENGINE_DONE, Pass(update));
+  EXPECT_EQ("", update.output);
+  Operation write(SESSION_WRITE);
+  EXPECT_EQ(ENGINE_DONE, Pass(write.Data("question")));
+  EXPECT_EQ("question", ReadPeer(peer_, 8));
+}
+
 TEST_F(Step, IsAReadWithoutInputAskedForSome) {
   Begin();
   Shake();

@@ -138,6 +138,30 @@ TEST_F(NegotiatedTest, HasAResumedSessionItsPeerStill) {
   EXPECT_EQ(String(chains.unverified[0]), String(pki_get()->server->der));
 }
 
+// As shared_ciphers() of Python has them.
+TEST_F(NegotiatedTest, AreTheSharedCiphersInTheServersOrder) {
+  Change client = ClientChange();
+  client.Versions(0x303, 0x303)
+      .Ciphers("ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+               "ECDHE-ECDSA-AES256-GCM-SHA384");
+  Change server = ServerChange();
+  server.Versions(0x303, 0x303)
+      .Ciphers("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384:"
+               "ECDHE-ECDSA-AES128-GCM-SHA256");
+  Ends ends = Shaken(client, server);
+  tls_cipher_info *ciphers;
+  size_t num;
+  ASSERT_EQ(engine_shared_ciphers(ends.server.get(), arena_, &ciphers, &num).code, STATUS_OK);
+  ASSERT_EQ(num, 2u);
+  EXPECT_STREQ(ciphers[0].name, "ECDHE-ECDSA-AES256-GCM-SHA384");
+  EXPECT_STREQ(ciphers[1].name, "ECDHE-ECDSA-AES128-GCM-SHA256");
+  EXPECT_EQ(engine_shared_ciphers(ends.client.get(), arena_, &ciphers, &num).code,
+            STATUS_FAILED_PRECONDITION);
+  Engine fresh = MakeServer(server_);
+  EXPECT_EQ(engine_shared_ciphers(fresh.get(), arena_, &ciphers, &num).code,
+            STATUS_FAILED_PRECONDITION);
+}
+
 TEST_F(NegotiatedTest, IsAFullArenaSaid) {
   Change client = ClientChange();
   Change server = ServerChange();
