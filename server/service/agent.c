@@ -79,7 +79,7 @@ static size_t list_capabilities(struct capability *out) {
       {"ktls", false, "not implemented yet"},
       {"decisions", false, "not implemented yet"},
       {"events", false, "not implemented yet"},
-      {"resumption", false, "a server's tickets are; a client can't present one yet"},
+      {"resumption", true, "by id and by ticket, as either role"},
       {"secure_heap", secure_heap,
        library->secure_heap_locked ? "" : "keys may be swapped out: raise RLIMIT_MEMLOCK"},
   };

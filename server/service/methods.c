@@ -45,6 +45,7 @@ static const struct method methods[] = {
     {SESSION, "ExportKeyingMaterial", REQUEST(export_keying_material),
      session_export_keying_material},
     {SESSION, "ChannelBinding", REQUEST(channel_binding), session_channel_binding},
+    {SESSION, "GetResumption", REQUEST(get_resumption), session_get_resumption},
     {SESSION, "RequestClientCertificate", REQUEST(request_client_certificate),
      session_request_client_certificate},
     {SESSION, "UpdateKeys", REQUEST(update_keys), session_update_keys},

@@ -216,6 +216,7 @@ static void start_opening(struct opening *opening, uint64_t context,
     return;
   }
   opening->config.uid = client_peer(call_client(call))->uid;
+  opening->config.engine.owner = slice_of(client_token(call_client(call)), CLIENT_TOKEN_BYTES);
   if (is_behind(opening)) {
     fail_behind(call);
     return;
@@ -275,7 +276,10 @@ void session_connect(struct call *call, const ProtobufCMessage *request) {
   }
   read_transport(opening, from->transport, &refusal);
   if (from->resumption != NULL) {
-    refusal_set(&refusal, STATUS_UNIMPLEMENTED, "resumption is not implemented yet");
+    opening->config.engine.resumption = slice_of_binary(from->resumption->value);
+    if (from->resumption->value.len == 0) {
+      refusal_set(&refusal, STATUS_INVALID_ARGUMENT, "resumption is empty: leave it out");
+    }
   }
   opening->config.engine.server_name = connect_name(from);
   opening->operation.decode_peer = from->decode_peer;

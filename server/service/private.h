@@ -78,6 +78,7 @@ HANDLER(session_describe);
 HANDLER(session_peer_certificate);
 HANDLER(session_export_keying_material);
 HANDLER(session_channel_binding);
+HANDLER(session_get_resumption);
 HANDLER(session_request_client_certificate);
 HANDLER(session_update_keys);
 HANDLER(session_shared_ciphers);

@@ -13,6 +13,7 @@ enum { CONTEXT_MAGIC = 0x7c0173e7 };
 
 struct tls_context {
   uint32_t magic;
+  uint64_t number;
   atomic_size_t refs;
   enum tls_context_kind kind;
   pthread_mutex_t changing;  // one change at a time; taken before mutex, and held for milliseconds
@@ -23,10 +24,12 @@ struct tls_context {
 };
 
 static struct tls_context *allocate(enum tls_context_kind kind) {
+  static _Atomic uint64_t last_number;
   struct tls_context *context = calloc(1, sizeof(*context));
   if (context != NULL) {
     context->magic = CONTEXT_MAGIC;
     context->kind = kind;
+    context->number = atomic_fetch_add(&last_number, 1) + 1;
     atomic_init(&context->refs, 1);
     pthread_mutex_init(&context->changing, NULL);
     pthread_mutex_init(&context->mutex, NULL);
@@ -148,6 +151,11 @@ void tls_context_unref(struct tls_context *context) {
     deallocate(context);
     counter_add(COUNTER_contexts_freed, 1);
   }
+}
+
+uint64_t tls_context_number(const struct tls_context *context) {
+  OBJECT_CHECK(context, CONTEXT_MAGIC);
+  return context->number;
 }
 
 enum tls_context_kind tls_context_get_kind(const struct tls_context *context) {

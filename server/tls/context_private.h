@@ -13,6 +13,9 @@ extern "C" {
 struct edition *tls_context_enter(struct tls_context *context);
 void tls_context_leave(struct tls_context *context, struct edition *edition);
 
+// tls_context_number is a number that no other context of this process has or had.
+uint64_t tls_context_number(const struct tls_context *context);
+
 // tls_context_stats sums up what the sessions of all editions have done.
 struct tls_session_stats tls_context_stats(struct tls_context *context);
 

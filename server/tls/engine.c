@@ -1,5 +1,6 @@
 #include "server/tls/engine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -75,6 +76,14 @@ static status_t set_up(struct engine *engine, const struct engine_config *config
   return engine_resumption_setup(engine, config->resumption, error);
 }
 
+static void keep_owner(struct engine *engine, struct slice owner) {
+  assert(owner.len <= sizeof(engine->owner));
+  if (owner.len > 0) {
+    memcpy(engine->owner, owner.data, owner.len);
+  }
+  engine->owner_len = owner.len;
+}
+
 static struct engine *allocate(struct tls_context *context, const struct engine_config *config) {
   struct engine *engine = calloc(1, sizeof(*engine));
   if (engine != NULL) {
@@ -83,6 +92,7 @@ static struct engine *allocate(struct tls_context *context, const struct engine_
     engine->context = tls_context_ref(context);
     engine->edition = tls_context_enter(context);
     tls_error_clear(&engine->error);
+    keep_owner(engine, config->owner);
     bytes_init(&engine->pipe.output,
                config->max_output < LEAST_OUTPUT ? LEAST_OUTPUT : config->max_output);
   }

@@ -44,13 +44,16 @@ enum engine_result {
 struct engine_config {
   enum engine_role role;
   const char *server_name;  // client: a name (sent as SNI) or an address; NULL for none
-  struct slice resumption;  // client: DER of a session to resume, or empty
+  struct slice resumption;  // client: a session to resume, as engine_resumption seals it, or empty
   size_t max_output;        // ceiling of the output queue, at least 64 KiB
+  struct slice owner;       // whose engine it is, at most ENGINE_OWNER_MAX bytes: seals bind to it
 };
+enum { ENGINE_OWNER_MAX = 32 };
 
 // engine_new makes an engine on a context, which it keeps a reference of. INVALID_ARGUMENT with
 // error: the role doesn't fit the context, the server name is malformed, a client whose context
-// checks host names has none.
+// checks host names has none, the session to resume was not sealed for this owner and context. One
+// that would get around what the engine verifies is not offered, which is no error.
 status_t engine_new(struct tls_context *context, const struct engine_config *config,
                     struct engine **out, struct tls_error *error);
 // engine_free frees it; nothing is sent. NULL is fine.
@@ -170,9 +173,9 @@ status_t engine_shared_ciphers(struct engine *engine, struct arena *arena,
 
 // A session that a later client engine can resume.
 struct engine_resumption {
-  bool present;      // false: there is no session yet
-  bool resumable;    // TLS 1.3: a ticket has come
-  struct slice der;  // for engine_config.resumption; it holds keys: a secret
+  bool present;         // false: there is no session yet
+  bool resumable;       // TLS 1.3: a ticket has come
+  struct slice sealed;  // for engine_config.resumption of the same owner, context and process
   struct slice id;
   int64_t time;  // seconds since 1970
   int64_t timeout;

@@ -28,6 +28,8 @@ struct engine {
   struct tls_error error;
   char server_name[HOST_MAX + 1];  // client: whom it asked for; "" for nobody
   STACK_OF(X509) * refused_chain;  // as the peer sent it, when it did not verify
+  uint8_t owner[ENGINE_OWNER_MAX];
+  size_t owner_len;
 };
 
 // engine_name_setup sets the server name of a client engine: SNI for a name, and what is checked in
@@ -38,8 +40,8 @@ status_t engine_name_setup(struct engine *engine, const char *name, struct tls_e
 // nothing of it is left.
 enum engine_result engine_flush_late(struct engine *engine);
 
-// engine_resumption_setup offers a session to resume. INVALID_ARGUMENT: it is none, or it would get
-// around what this engine verifies.
+// engine_resumption_setup offers a session to resume, unless it would get around what this engine
+// verifies. INVALID_ARGUMENT: it was not sealed for this owner and context.
 status_t engine_resumption_setup(struct engine *engine, struct slice resumption,
                                  struct tls_error *error);
 

@@ -1,10 +1,14 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "server/base/object.h"
+#include "server/tls/context_private.h"
 #include "server/tls/engine_private.h"
 #include "server/tls/openssl_error.h"
+#include "server/tls/seal.h"
 
 static const char item[] = "resumption";
 
@@ -26,27 +30,59 @@ static bool is_for(X509 *peer, const struct engine *engine) {
 }
 
 // A resumed handshake shows no certificate: what was verified when the session was made is all
-// there is. So it must be what this engine would verify.
-static const char *why_unfit(const struct engine *engine, const SSL_SESSION *session) {
+// there is. So it must be what this engine would verify, and of the same host.
+static bool is_fit(const struct engine *engine, const SSL_SESSION *session) {
   if (SSL_get_verify_mode(engine->ssl) == SSL_VERIFY_NONE) {
-    return NULL;
+    return true;
   }
   X509 *peer = SSL_SESSION_get0_peer((SSL_SESSION *)session);
-  if (peer == NULL || SSL_get_verify_result(engine->ssl) != X509_V_OK) {
-    return "the server was not verified when the session was made, and this context verifies";
-  }
-  if (engine->edition->settings.check_hostname && !is_for(peer, engine)) {
-    return "the session was made with another server";
-  }
-  return NULL;
+  bool verified = peer != NULL && SSL_get_verify_result(engine->ssl) == X509_V_OK;
+  return verified && (!engine->edition->settings.check_hostname || is_for(peer, engine));
+}
+
+// Resumption saves time, and who gives us a session wants a connection: without it the handshake is
+// a full one, which verifies.
+static void withdraw(struct engine *engine) {
+  SSL_set_session(engine->ssl, NULL);
+  SSL_set_verify_result(engine->ssl, X509_V_OK);
 }
 
 static status_t offer(struct engine *engine, SSL_SESSION *session, struct tls_error *error) {
   if (!SSL_set_session(engine->ssl, session)) {
     return tls_refuse(error, item, "the session doesn't fit this context");
   }
-  const char *unfit = why_unfit(engine, session);
-  return unfit == NULL ? OK_STATUS : tls_refuse(error, item, "%s", unfit);
+  if (!is_fit(engine, session)) {
+    withdraw(engine);
+  }
+  return OK_STATUS;
+}
+
+// What a seal is bound to: whose it is, and for which context, in any of its editions.
+struct binding {
+  uint64_t context;
+  uint8_t owner[ENGINE_OWNER_MAX];
+};
+
+static struct slice bind(const struct engine *engine, struct binding *out) {
+  *out = (struct binding){.context = tls_context_number(engine->context)};
+  memcpy(out->owner, engine->owner, engine->owner_len);
+  return slice_of(out, offsetof(struct binding, owner) + engine->owner_len);
+}
+
+static status_t open_seal(const struct engine *engine, struct slice sealed, SSL_SESSION **out,
+                          struct tls_error *error) {
+  struct binding binding;
+  struct sealed_secret der;
+  status_t opened = seal_open(sealed, bind(engine, &binding), &der);
+  if (opened.code == STATUS_INVALID_ARGUMENT) {
+    return tls_refuse(error, item, "not given by this daemon to this client for this context");
+  }
+  if (!status_ok(opened)) {
+    return tls_out_of_memory(error);
+  }
+  *out = decode(slice_of(der.data, der.len));
+  seal_wipe(&der);
+  return *out == NULL ? tls_refuse(error, item, "not a session") : OK_STATUS;
 }
 
 status_t engine_resumption_setup(struct engine *engine, struct slice resumption,
@@ -55,10 +91,8 @@ status_t engine_resumption_setup(struct engine *engine, struct slice resumption,
     return OK_STATUS;
   }
   ERR_clear_error();
-  SSL_SESSION *session = decode(resumption);
-  if (session == NULL) {
-    return tls_refuse(error, item, "not a session");
-  }
+  SSL_SESSION *session = NULL;
+  TRY(open_seal(engine, resumption, &session, error));
   status_t status = offer(engine, session, error);
   SSL_SESSION_free(session);
   ERR_clear_error();
@@ -67,14 +101,16 @@ status_t engine_resumption_setup(struct engine *engine, struct slice resumption,
 
 // ---------------------------------------------------------------------------------------------
 
-static status_t encode(SSL_SESSION *session, struct arena *arena, struct slice *out) {
-  int len = i2d_SSL_SESSION(session, NULL);
-  unsigned char *der = len <= 0 ? NULL : arena_alloc(arena, (size_t)len);
-  ENSURE(der != NULL, RESOURCE_EXHAUSTED);
-  unsigned char *to = der;
-  i2d_SSL_SESSION(session, &to);
-  *out = slice_of(der, (size_t)len);
-  return OK_STATUS;
+// The session holds keys: what leaves is sealed.
+static status_t encode(const struct engine *engine, SSL_SESSION *session, struct arena *arena,
+                       struct slice *out) {
+  unsigned char *der = NULL;
+  struct binding binding;
+  int len = i2d_SSL_SESSION(session, &der);
+  ENSURE(len > 0, RESOURCE_EXHAUSTED);
+  status_t sealed = seal_close(slice_of(der, (size_t)len), bind(engine, &binding), arena, out);
+  OPENSSL_clear_free(der, (size_t)len);
+  return sealed;
 }
 
 static status_t copy_id(const SSL_SESSION *session, struct arena *arena, struct slice *out) {
@@ -94,7 +130,8 @@ static int64_t time_of(const SSL_SESSION *session) {
 #endif
 }
 
-static status_t describe(SSL_SESSION *session, struct arena *arena, struct engine_resumption *out) {
+static status_t describe(const struct engine *engine, SSL_SESSION *session, struct arena *arena,
+                         struct engine_resumption *out) {
   out->present = true;
   out->resumable = SSL_SESSION_is_resumable(session) == 1;
   out->time = time_of(session);
@@ -102,7 +139,7 @@ static status_t describe(SSL_SESSION *session, struct arena *arena, struct engin
   out->ticket_lifetime_hint = SSL_SESSION_get_ticket_lifetime_hint(session);
   out->has_ticket = SSL_SESSION_has_ticket(session) == 1;
   TRY(copy_id(session, arena, &out->id));
-  return encode(session, arena, &out->der);
+  return encode(engine, session, arena, &out->sealed);
 }
 
 status_t engine_resumption(struct engine *engine, struct arena *arena,
@@ -113,7 +150,7 @@ status_t engine_resumption(struct engine *engine, struct arena *arena,
   if (session == NULL) {
     return OK_STATUS;
   }
-  status_t status = describe(session, arena, out);
+  status_t status = describe(engine, session, arena, out);
   SSL_SESSION_free(session);
   return status;
 }

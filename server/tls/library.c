@@ -15,6 +15,7 @@
 #include "server/tls/groups.h"
 #include "server/tls/openssl_error.h"
 #include "server/tls/proof.h"
+#include "server/tls/seal.h"
 #include "server/tls/secure_heap.h"
 #include "server/tls/settings.h"
 #include "server/tls/wiping_heap.h"
@@ -58,6 +59,9 @@ status_t tls_library_start(struct tls_error *error) {
   }
   ERR_clear_error();
   TRY(start_random(error));
+  if (!status_ok(seal_start())) {
+    return tls_refuse(error, "", "OpenSSL has no AES-256-GCM, or no memory");
+  }
   TRY(proof_start(error));
   return warm_up(error);
 }

@@ -260,12 +260,19 @@ TEST_F(Opening, IsAClientThatChecksNamesAndHasNoneAnAnswer) {
   EXPECT_EQ(0u, reply->session);
 }
 
-TEST_F(Opening, IsWhatIsNotThereYetSaid) {
+TEST_F(Opening, IsASessionToResumeThatIsNoneAnAnswer) {
   Ask ask(client_context_);
   ask.way.Memory();
+  std::string rubbish(200, 'x');
   V1(BytesValue) resumption = TLSAGENT__V1__BYTES_VALUE__INIT;
   ask.request.resumption = &resumption;
-  EXPECT_EQ(STATUS_UNIMPLEMENTED, client_->Call(ask.request).code);
+  EXPECT_EQ(STATUS_INVALID_ARGUMENT, client_->Call(ask.request).code) << "empty";
+  resumption.value = Binary(rubbish);
+  auto reply = client_->Call(ask.request);
+  EXPECT_EQ(0, reply.code);
+  EXPECT_EQ(0u, reply->session);
+  EXPECT_EQ(kFailed, reply->progress->state);
+  EXPECT_STREQ("resumption", reply->progress->error->item);
 }
 
 TEST_F(Opening, IsFirstDataForTheSocketPath) {

@@ -117,7 +117,7 @@ TEST_F(EngineBindingTest, IsTlsUniqueTheSameAtBothEndsAlsoWhenResumed) {
     EXPECT_GE(unique.size(), 12u);
     struct engine_resumption resumption;
     ASSERT_EQ(engine_resumption(first.client.get(), arena_, &resumption).code, STATUS_OK);
-    Ends second = Shaken(version, resumption.der);
+    Ends second = Shaken(version, resumption.sealed);
     struct engine_negotiated agreed;
     ASSERT_EQ(engine_negotiated(second.server.get(), arena_, &agreed).code, STATUS_OK);
     EXPECT_TRUE(agreed.resumed);

@@ -1,3 +1,5 @@
+#include <openssl/x509_vfy.h>
+
 #include "tests/unit/tls/harness.h"
 
 namespace {
@@ -28,7 +30,7 @@ class EngineResumptionTest : public TlsTest {
   }
   // Whether a second one resumes it.
   bool Resumes(const struct engine_resumption &resumption) {
-    Ends ends(MakeClient(client_, "host.test", resumption.der), MakeServer(server_));
+    Ends ends(MakeClient(client_, "host.test", resumption.sealed), MakeServer(server_));
     ends.Shake();
     EXPECT_TRUE(ends.established()) << engine_error(ends.client.get())->text;
     ends.Send(true, "ping");
@@ -111,25 +113,57 @@ TEST_F(EngineResumptionTest, IsThereNothingBeforeTheHandshake) {
 TEST_F(EngineResumptionTest, IsRubbishRefused) {
   Make(0x304);
   struct engine_resumption resumption = First();
-  EXPECT_STREQ(Refused(client_, Slice("rubbish")).detail, "not a session");
-  std::string longer = String(resumption.der) + "x";
-  EXPECT_STREQ(Refused(client_, Slice(longer)).detail, "not a session");
-  std::string shorter = String(resumption.der).substr(0, resumption.der.len - 1);
-  EXPECT_STREQ(Refused(client_, Slice(shorter)).detail, "not a session");
+  Refused(client_, Slice("rubbish"));
+  const std::string good = String(resumption.sealed);
+  Refused(client_, Slice(good + "x"));
+  for (size_t at = 0; at < good.size(); at += 13) {
+    std::string changed = good;
+    changed[at] ^= 1;
+    Refused(client_, Slice(changed));
+    Refused(client_, Slice(good.substr(0, at == 0 ? 1 : at)));
+  }
 }
 
-// Resumption must not be a way around the verification.
-TEST_F(EngineResumptionTest, IsASessionWithAnotherHostRefused) {
+TEST_F(EngineResumptionTest, IsNoKeyToBeSeenInIt) {
+  Make(0x303);
+  struct engine_resumption resumption = First();
+  const std::string sealed = String(resumption.sealed);
+  EXPECT_EQ(sealed.find(String(pki_get()->server->der).substr(0, 100)), std::string::npos);
+  EXPECT_NE(String(First().sealed), sealed);
+}
+
+// Of another owner, of another context of the same settings.
+TEST_F(EngineResumptionTest, IsItGoodForItsOwnerAndContextAlone) {
+  Make(0x304);
+  struct engine_resumption resumption = First();
+  engine_config config = {ENGINE_CLIENT, "host.test", resumption.sealed, 0, Slice("somebody else")};
+  engine *made = nullptr;
+  Error error;
+  EXPECT_EQ(engine_new(client_.get(), &config, &made, &error).code, STATUS_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.item, "resumption");
+  Change same = ClientChange();
+  same.Versions(0x304, 0x304);
+  Refused(MakeContext(TLS_CONTEXT_CLIENT, same), resumption.sealed);
+  Change more;
+  more.Alpn({"h2"});
+  ASSERT_EQ(tls_context_configure(client_.get(), more.get(), &error).code, STATUS_OK);
+  EXPECT_TRUE(Resumes(resumption)) << "another edition of the same";
+}
+
+// Resumption must not be a way around the verification: the handshake is a full one then.
+TEST_F(EngineResumptionTest, IsASessionWithAnotherHostNotOffered) {
   Change server;
   server.Pair(pki_get()->wrong_host);
   Change client = ClientChange();
   Make(0x304, client, server);
   struct engine_resumption resumption = First("other.test");
-  EXPECT_NE(std::string(Refused(client_, resumption.der).detail).find("another server"),
-            std::string::npos);
+  Ends ends(MakeClient(client_, "host.test", resumption.sealed), MakeServer(server_));
+  ends.Shake();
+  EXPECT_FALSE(ends.established());
+  EXPECT_EQ(engine_error(ends.client.get())->verify_code, X509_V_ERR_HOSTNAME_MISMATCH);
 }
 
-TEST_F(EngineResumptionTest, IsAnUnverifiedSessionRefusedWhereOneVerifies) {
+TEST_F(EngineResumptionTest, IsAnUnverifiedSessionNotOfferedWhereOneVerifies) {
   Change server;
   server.Pair(pki_get()->self_signed);
   Change lax;
@@ -137,10 +171,37 @@ TEST_F(EngineResumptionTest, IsAnUnverifiedSessionRefusedWhereOneVerifies) {
   Make(0x304, lax, server);
   struct engine_resumption resumption = First();
   EXPECT_TRUE(Resumes(resumption));
-  Change strict_change = ClientChange();
-  Context strict = MakeContext(TLS_CONTEXT_CLIENT, strict_change);
-  EXPECT_NE(std::string(Refused(strict, resumption.der).detail).find("was not verified"),
-            std::string::npos);
+  Change strict;
+  strict.Verify(TLS_VERIFY_REQUIRED).CheckHostname(true);
+  Error error;
+  ASSERT_EQ(tls_context_configure(client_.get(), strict.get(), &error).code, STATUS_OK);
+  Ends refused(MakeClient(client_, "host.test", resumption.sealed), MakeServer(server_));
+  refused.Shake();
+  EXPECT_FALSE(refused.established());
+  Change trusting;
+  trusting.Trust(pki_get()->self_signed->pem);
+  ASSERT_EQ(tls_context_configure(client_.get(), trusting.get(), &error).code, STATUS_OK);
+  EXPECT_FALSE(Resumes(resumption)) << "which verified now, in full";
+  EXPECT_TRUE(Resumes(First()));
+}
+
+// SSL_get1_session(3) gives it before there is a ticket, too.
+TEST_F(EngineResumptionTest, IsThereOneBeforeTheTicket) {
+  Make(0x304);
+  Ends ends(MakeClient(client_), MakeServer(server_));
+  ends.Shake();
+  struct engine_resumption resumption;
+  ASSERT_EQ(engine_resumption(ends.client.get(), arena_, &resumption).code, STATUS_OK);
+  EXPECT_TRUE(resumption.present);
+  EXPECT_FALSE(resumption.resumable);
+  EXPECT_FALSE(resumption.has_ticket);
+  EXPECT_FALSE(Resumes(resumption));
+  ends.Read(true);
+  ASSERT_EQ(engine_resumption(ends.client.get(), arena_, &resumption).code, STATUS_OK);
+  EXPECT_TRUE(resumption.has_ticket);
+  EXPECT_TRUE(Resumes(resumption));
+  ASSERT_EQ(engine_resumption(ends.server.get(), arena_, &resumption).code, STATUS_OK);
+  EXPECT_TRUE(resumption.present) << "a server's can be asked for as well";
 }
 
 TEST_F(EngineResumptionTest, IsAFullArenaSaid) {

@@ -129,7 +129,7 @@ TEST_F(NegotiatedTest, HasAResumedSessionItsPeerStill) {
   first.Read(true);
   struct engine_resumption resumption;
   ASSERT_EQ(engine_resumption(first.client.get(), arena_, &resumption).code, STATUS_OK);
-  Ends ends(MakeClient(client_, "host.test", resumption.der), MakeServer(server_));
+  Ends ends(MakeClient(client_, "host.test", resumption.sealed), MakeServer(server_));
   ends.Shake();
   EXPECT_TRUE(Of(ends.client).resumed);
   engine_chains chains;
