@@ -16,6 +16,7 @@
 
 #include "server/base/log.h"
 #include "server/ring/closer.h"
+#include "server/tls/context.h"
 
 // LeakSanitizer works by ptrace(2).
 #if defined(__has_feature)
@@ -50,7 +51,8 @@ static uint64_t waiting_to_be_closed(const struct limits *limits) {
 }
 
 uint64_t process_descriptors_needed(const struct limits *limits, unsigned num_workers) {
-  return limits->connections + limits->sessions + limits->descriptors +
+  const uint64_t directories = limits->context_editions * TLS_TRUST_DIRECTORIES_MAX;
+  return limits->connections + limits->sessions + limits->descriptors + directories +
          waiting_to_be_closed(limits) + (uint64_t)WORKER_DESCRIPTORS * num_workers +
          PROCESS_DESCRIPTORS;
 }
@@ -64,8 +66,8 @@ bool process_has_descriptors(uint64_t num) {
   }
   LOG_ERROR(
       "only %llu descriptors are allowed, and the limits come to %llu: raise RLIMIT_NOFILE "
-      "(ulimit -Hn, LimitNOFILE= of systemd), or lower --limit connections, sessions and "
-      "descriptors, and --workers",
+      "(ulimit -Hn, LimitNOFILE= of systemd), or lower --limit connections, sessions, "
+      "descriptors and context_editions, and --workers",
       (unsigned long long)files.rlim_cur, (unsigned long long)num);
   return false;
 }

@@ -1,13 +1,13 @@
 // CertificateService.
 #include "server/service/convert.h"
-#include "server/service/settings.h"
+#include "server/service/materials.h"
 
 enum { DECODE_MAX = 256 };
 
 void certificate_decode(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__DecodeRequest *from = (const Tlsagent__V1__DecodeRequest *)request;
   struct refusal refusal = {0};
-  struct slice data = read_material(from->certificates, &refusal);
+  struct slice data = read_material(call, from->certificates, &refusal);
   if (from->certificates == NULL) {
     refusal_set(&refusal, STATUS_INVALID_ARGUMENT, "certificates is absent");
   }
@@ -82,15 +82,15 @@ static void write_depths(struct arena *arena, const struct tls_verify_result *re
   }
 }
 
-static void read_verify(struct arena *arena, const Tlsagent__V1__VerifyRequest *from,
+static void read_verify(struct call *call, const Tlsagent__V1__VerifyRequest *from,
                         struct tls_verify_request *out, struct refusal *refusal) {
   uint64_t total = 0;
   *out = (struct tls_verify_request){
-      .chain = read_material(from->chain, refusal),
-      .trust = read_materials(arena, from->trust, from->n_trust, &total, refusal),
+      .chain = read_material(call, from->chain, refusal),
+      .trust = read_materials(call, from->trust, from->n_trust, &total, refusal),
       .num_trust = from->n_trust,
       .system_trust = from->system_trust,
-      .crls = read_materials(arena, from->crls, from->n_crls, &total, refusal),
+      .crls = read_materials(call, from->crls, from->n_crls, &total, refusal),
       .num_crls = from->n_crls,
       .host = from->host,
       .purpose = (enum tls_purpose)from->purpose,
@@ -114,7 +114,7 @@ void certificate_verify(struct call *call, const ProtobufCMessage *request) {
   struct arena *arena = call_arena(call);
   struct refusal refusal = {0};
   struct tls_verify_request asked;
-  read_verify(arena, from, &asked, &refusal);
+  read_verify(call, from, &asked, &refusal);
   if (refused(&refusal)) {
     call_fail(call, refusal.code, "%s", refusal.text);
     return;

@@ -3,6 +3,8 @@
 
 #include "server/base/counters.h"
 #include "server/service/convert.h"
+#include "server/service/directories.h"
+#include "server/service/materials.h"
 #include "server/service/settings.h"
 
 static void ref_context(void *object) {
@@ -28,11 +30,11 @@ const struct handle_kind context_handles = {
 // ---------------------------------------------------------------------------------------------
 // Reading a change.
 
-static struct tls_pair read_pair(const Tlsagent__V1__CertificatePair *from, uint64_t *total,
-                                 struct refusal *refusal) {
+static struct tls_pair read_pair(struct call *call, const Tlsagent__V1__CertificatePair *from,
+                                 uint64_t *total, struct refusal *refusal) {
   struct tls_pair pair = {
-      .chain = read_material(from->chain, refusal),
-      .key = read_material(from->key, refusal),
+      .chain = read_material(call, from->chain, refusal),
+      .key = read_material(call, from->key, refusal),
       .has_password = from->password != NULL,
   };
   if (from->chain == NULL) {
@@ -45,47 +47,46 @@ static struct tls_pair read_pair(const Tlsagent__V1__CertificatePair *from, uint
   return pair;
 }
 
-static void read_pairs(struct arena *arena, Tlsagent__V1__CertificatePair *const *from, size_t num,
+static void read_pairs(struct call *call, Tlsagent__V1__CertificatePair *const *from, size_t num,
                        struct tls_context_change *out, uint64_t *total, struct refusal *refusal) {
-  struct tls_pair *pairs = arena_array(arena, num, sizeof(*pairs));
+  struct tls_pair *pairs = arena_array(call_arena(call), num, sizeof(*pairs));
   if (pairs == NULL) {
     refusal_set(refusal, STATUS_RESOURCE_EXHAUSTED, "too many pairs");
     return;
   }
   for (size_t i = 0; i < num; i++) {
-    pairs[i] = read_pair(from[i], total, refusal);
+    pairs[i] = read_pair(call, from[i], total, refusal);
   }
   out->pairs = pairs;
   out->num_pairs = num;
 }
 
-static void read_trust(struct arena *arena, const Tlsagent__V1__TrustSettings *from,
+static void read_trust(struct call *call, const Tlsagent__V1__TrustSettings *from,
                        struct tls_trust *out, uint64_t *total, struct refusal *refusal) {
   if (from == NULL) {
     return;
   }
   out->certificates =
-      read_materials(arena, from->certificates, from->n_certificates, total, refusal);
+      read_materials(call, from->certificates, from->n_certificates, total, refusal);
   out->num_certificates = from->n_certificates;
-  out->crls = read_materials(arena, from->crls, from->n_crls, total, refusal);
+  out->crls = read_materials(call, from->crls, from->n_crls, total, refusal);
   out->num_crls = from->n_crls;
   out->system = from->system;
   out->max_bytes = environment.config.limits->context_bytes;
-  if (from->n_directories > 0) {
-    refusal_set(refusal, STATUS_UNIMPLEMENTED, "trust.directories is not implemented yet");
-  }
+  read_directories(call, from->directories, from->n_directories, out, refusal);
 }
 
-// The parts that Create and Configure share.
-static void read_change(struct arena *arena, const Tlsagent__V1__ContextSettings *settings,
+// The parts that Create and Configure share. What was taken is for release_directories.
+static void read_change(struct call *call, const Tlsagent__V1__ContextSettings *settings,
                         Tlsagent__V1__CertificatePair *const *pairs, size_t num_pairs,
                         const Tlsagent__V1__TrustSettings *trust, struct tls_context_change *out,
                         struct refusal *refusal) {
   uint64_t total = 0;
   *out = (struct tls_context_change){0};
-  read_settings(arena, settings, &out->settings, refusal);
-  read_pairs(arena, pairs, num_pairs, out, &total, refusal);
-  read_trust(arena, trust, &out->trust, &total, refusal);
+  read_settings(call_arena(call), settings, &out->settings, refusal);
+  read_dh_params(call, settings, &out->settings, refusal);
+  read_pairs(call, pairs, num_pairs, out, &total, refusal);
+  read_trust(call, trust, &out->trust, &total, refusal);
   if (total > environment.config.limits->context_bytes) {
     refusal_set(refusal, STATUS_RESOURCE_EXHAUSTED,
                 "the materials are longer together than the limit context_bytes");
@@ -204,7 +205,7 @@ void context_create(struct call *call, const ProtobufCMessage *request) {
   if (strlen(from->name) > TENANT_NAME_MAX) {
     refusal_set(&refusal, STATUS_INVALID_ARGUMENT, "a name has at most 255 bytes");
   }
-  read_change(call_arena(call), from->settings, from->pairs, from->n_pairs, from->trust, &change,
+  read_change(call, from->settings, from->pairs, from->n_pairs, from->trust, &change,
               &refusal);
   if (refused(&refusal)) {
     call_fail(call, refusal.code, "%s", refusal.text);
@@ -213,6 +214,7 @@ void context_create(struct call *call, const ProtobufCMessage *request) {
   } else {
     make_context(call, kind, &change, from->name);
   }
+  release_directories(&change.trust);
 }
 
 static struct tls_context *find(struct call *call, uint64_t handle) {
@@ -241,25 +243,30 @@ static void change_context(struct call *call, struct tls_context *context,
   }
 }
 
+static void configure(struct call *call, struct tls_context_change *change,
+                      const struct refusal *refusal, uint64_t handle) {
+  struct tls_context *context = find(call, handle);
+  if (context == NULL) {
+    return;
+  }
+  if (refused(refusal)) {
+    call_fail(call, refusal->code, "%s", refusal->text);
+  } else if (!status_ok(charge_edition(call, change))) {
+    fail_editions(call);
+  } else {
+    change_context(call, context, change);
+  }
+  tls_context_unref(context);
+}
+
 void context_configure(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__ConfigureContextRequest *from =
       (const Tlsagent__V1__ConfigureContextRequest *)request;
   struct refusal refusal = {0};
   struct tls_context_change change;
-  read_change(call_arena(call), from->settings, from->pairs, from->n_pairs, from->trust, &change,
-              &refusal);
-  struct tls_context *context = find(call, from->context);
-  if (context == NULL) {
-    return;
-  }
-  if (refused(&refusal)) {
-    call_fail(call, refusal.code, "%s", refusal.text);
-  } else if (!status_ok(charge_edition(call, &change))) {
-    fail_editions(call);
-  } else {
-    change_context(call, context, &change);
-  }
-  tls_context_unref(context);
+  read_change(call, from->settings, from->pairs, from->n_pairs, from->trust, &change, &refusal);
+  configure(call, &change, &refusal, from->context);
+  release_directories(&change.trust);
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -3,46 +3,8 @@
 #include "server/service/convert.h"
 
 // ---------------------------------------------------------------------------------------------
-// Materials.
-
-struct slice read_material(const Tlsagent__V1__Material *material, struct refusal *refusal) {
-  struct slice none = slice_of(NULL, 0);
-  if (material == NULL) {
-    return none;
-  }
-  switch (material->source_case) {
-    case TLSAGENT__V1__MATERIAL__SOURCE_DATA:
-      if (material->data.len > environment.config.limits->material_bytes) {
-        refusal_set(refusal, STATUS_RESOURCE_EXHAUSTED,
-                    "a material is longer than the limit material_bytes");
-      }
-      return slice_of_binary(material->data);
-    case TLSAGENT__V1__MATERIAL__SOURCE_FD:
-      refusal_set(refusal, STATUS_UNIMPLEMENTED,
-                  "materials by descriptor are not implemented yet: send the bytes");
-      return none;
-    default:
-      refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a material has neither data nor fd");
-      return none;
-  }
-}
-
-const struct slice *read_materials(struct arena *arena, Tlsagent__V1__Material *const *materials,
-                                   size_t num, uint64_t *total, struct refusal *refusal) {
-  struct slice *list = arena_array(arena, num, sizeof(*list));
-  if (list == NULL) {
-    refusal_set(refusal, STATUS_RESOURCE_EXHAUSTED, "too many materials");
-    return NULL;
-  }
-  for (size_t i = 0; i < num; i++) {
-    list[i] = read_material(materials[i], refusal);
-    *total += list[i].len;
-  }
-  return list;
-}
-
-// ---------------------------------------------------------------------------------------------
-// From the wire. One reader per type of value; the table of fields is read_settings itself.
+// From the wire. One reader per type of value; the table of fields is read_settings itself
+// (but for dh_params, a material: materials.c).
 
 static bool known_version(Tlsagent__V1__ProtocolVersion version) {
   return protobuf_c_enum_descriptor_get_value(&tlsagent__v1__protocol_version__descriptor,
@@ -187,10 +149,6 @@ void read_settings(struct arena *arena, const Tlsagent__V1__ContextSettings *fro
   if (from->session_id_context != NULL) {
     out->present |= TLS_SET_SESSION_ID_CONTEXT;
     out->session_id_context = slice_of_binary(from->session_id_context->value);
-  }
-  if (from->dh_params != NULL) {
-    out->present |= TLS_SET_DH_PARAMS;
-    out->dh_params = read_material(from->dh_params, refusal);
   }
   refuse_unimplemented(from, refusal);
 }

@@ -94,12 +94,28 @@ struct tls_pair {
   bool has_password;
 };
 
-// Whom to trust. certificates may carry revocation lists too.
+// A directory of hashed CA files, for somebody else to read: here are no paths and no descriptors.
+struct tls_directory {
+  // read stores the bytes of the file of that name, at most size, in out, and how many in *out_len;
+  // 0 of a file that is larger or can't be read. False when there is no such file. Any thread.
+  bool (*read)(void *owner, const char *name, uint8_t *out, size_t size, size_t *out_len);
+  void (*ref)(void *owner);
+  void (*unref)(void *owner);
+  void *owner;
+  uint64_t device, inode;  // the same two: the same directory
+};
+
+enum { TLS_TRUST_DIRECTORIES_MAX = 4 };  // of one context
+
+// Whom to trust. certificates may carry revocation lists too. A context takes references of its
+// directories; they count for 256 KiB of max_bytes each.
 struct tls_trust {
   const struct slice *certificates;  // PEM or DER each
   size_t num_certificates;
   const struct slice *crls;
   size_t num_crls;
+  const struct tls_directory *directories;
+  size_t num_directories;
   bool system;
   size_t max_bytes;  // of all that is trusted then, the system's aside; 0: any
 };
@@ -190,8 +206,8 @@ struct tls_context_info {
 status_t tls_context_describe(struct tls_context *context, struct arena *arena,
                               struct tls_context_info *out);
 
-// tls_context_list_trust gives the trusted CA certificates in DER, in the arena. RESOURCE_EXHAUSTED
-// past its ceiling.
+// tls_context_list_trust gives the trusted CA certificates in DER, in the arena; of directories
+// those that were looked for and found so far. RESOURCE_EXHAUSTED past its ceiling.
 status_t tls_context_list_trust(struct tls_context *context, struct arena *arena,
                                 struct slice **out_der, size_t *out_num);
 

@@ -95,7 +95,8 @@ static status_t gather_pairs(struct edition *edition, const struct edition *base
 }
 
 static bool adds_trust(const struct tls_trust *trust) {
-  return trust->num_certificates > 0 || trust->num_crls > 0 || trust->system;
+  return trust->num_certificates > 0 || trust->num_crls > 0 || trust->num_directories > 0 ||
+         trust->system;
 }
 
 static status_t gather_trust(struct edition *edition, const struct edition *base,
@@ -105,7 +106,10 @@ static status_t gather_trust(struct edition *edition, const struct edition *base
     return OK_STATUS;
   }
   static const struct trust_items items = {
-      .certificates = "trust.certificates", .crls = "trust.crls", .system = "trust.system"};
+      .certificates = "trust.certificates",
+      .crls = "trust.crls",
+      .system = "trust.system",
+      .directories = "trust.directories"};
   return trust_set_extend(base == NULL ? NULL : base->trust, more, &items, &edition->trust, error);
 }
 

@@ -5,6 +5,7 @@
 #include <openssl/x509err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "server/tls/openssl_error.h"
 #include "server/tls/pem.h"
 #include "server/tls/system_trust.h"
+#include "server/tls/trust_directory.h"
 #include "server/tls/x509.h"
 
 // ---------------------------------------------------------------------------------------------
@@ -25,12 +27,13 @@ struct shared {
   struct list link;
 };
 
-// The content of one file, parsed.
+// The content of one file, parsed, or a directory.
 struct trust_part {
   struct shared shared;
   STACK_OF(X509) * certificates;
   STACK_OF(X509_CRL) * crls;
-  size_t bytes;  // of the file; 0 for the system's, of which there is one
+  struct trust_directory *directory;  // NULL for a file
+  size_t bytes;  // of the file, or what the directory may bring; 0 for the system's, which is one
 };
 
 struct trust_set {
@@ -38,7 +41,6 @@ struct trust_set {
   struct trust_part *parts[TLS_TRUST_PARTS_MAX];  // by digest, each once
   size_t num_parts;
   X509_STORE *store;
-  struct tls_trust_counts counts;
 };
 
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -100,6 +102,7 @@ static void part_free(struct trust_part *part) {
   if (part != NULL) {
     sk_X509_pop_free(part->certificates, X509_free);
     sk_X509_CRL_pop_free(part->crls, X509_CRL_free);
+    trust_directory_unref(part->directory);
     free(part);
   }
 }
@@ -261,6 +264,28 @@ static status_t part_of_system(const char *item, struct trust_part **out, struct
   return OK_STATUS;
 }
 
+// No two contexts share one: each is to see what its own handshakes have found.
+static status_t part_of_directory(const struct tls_directory *from, struct trust_part **out,
+                                  struct tls_error *error) {
+  static _Atomic uint64_t last_number;
+  static const char kind[] = "directory";
+  const uint64_t number = atomic_fetch_add(&last_number, 1) + 1;
+  const struct slice name[] = {slice_of_string(kind), slice_of(&number, sizeof(number))};
+  uint8_t digest[DIGEST_SIZE];
+  if (!status_ok(digest_of(name, 2, digest))) {
+    return tls_out_of_memory(error);
+  }
+  struct trust_part *part = part_new(digest);
+  struct trust_directory *directory = part == NULL ? NULL : trust_directory_new(from);
+  if (directory == NULL) {
+    part_free(part);
+    return tls_out_of_memory(error);
+  }
+  part->directory = directory;
+  part->bytes = TRUST_DIRECTORY_BYTES_MAX;
+  return part_share(part, out);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Sets.
 
@@ -340,6 +365,53 @@ static status_t add_system(struct trust_set *set, const char *item, struct tls_e
   return OK_STATUS;
 }
 
+static size_t list_directories(const struct trust_set *set, struct trust_directory **out) {
+  size_t num = 0;
+  for (size_t i = 0; i < set->num_parts; i++) {
+    if (set->parts[i]->directory != NULL) {
+      out[num++] = set->parts[i]->directory;
+    }
+  }
+  return num;
+}
+
+static bool has_directory(struct trust_directory *const *directories, size_t num,
+                          const struct tls_directory *wanted) {
+  for (size_t i = 0; i < num; i++) {
+    if (trust_directory_is(directories[i], wanted)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static status_t add_directory(struct trust_set *set, const struct tls_directory *from,
+                              const char *item, struct tls_error *error) {
+  struct trust_directory *there[TLS_TRUST_DIRECTORIES_MAX];
+  struct trust_part *part = NULL;
+  size_t num = list_directories(set, there);
+  if (has_directory(there, num, from)) {
+    return OK_STATUS;
+  }
+  if (num == TLS_TRUST_DIRECTORIES_MAX) {
+    return tls_refuse(error, item, "more than %d directories", TLS_TRUST_DIRECTORIES_MAX);
+  }
+  TRY(check_room(set, item, error));
+  TRY(part_of_directory(from, &part, error));
+  set_insert(set, part);
+  return OK_STATUS;
+}
+
+static status_t add_directories(struct trust_set *set, const struct tls_trust *more,
+                                const char *name, struct tls_error *error) {
+  for (size_t i = 0; i < more->num_directories; i++) {
+    char item[48];
+    snprintf(item, sizeof(item), "%s[%zu]", name, i);
+    TRY(add_directory(set, &more->directories[i], item, error));
+  }
+  return OK_STATUS;
+}
+
 static void add_base(struct trust_set *set, const struct trust_set *base) {
   for (size_t i = 0; base != NULL && i < base->num_parts; i++) {
     registry_ref(&base->parts[i]->shared);
@@ -355,6 +427,7 @@ static status_t collect_parts(struct trust_set *set, const struct trust_set *bas
   TRY(add_parts(set, more->certificates, more->num_certificates,
                 PEM_WANT_CERTIFICATES | PEM_WANT_CRLS, items->certificates, error));
   TRY(add_parts(set, more->crls, more->num_crls, PEM_WANT_CRLS, items->crls, error));
+  TRY(add_directories(set, more, items->directories, error));
   TRY(check_bytes(set, more->max_bytes, items->certificates, error));
   return more->system ? add_system(set, items->system, error) : OK_STATUS;
 }
@@ -381,23 +454,6 @@ static bool store_part(X509_STORE *store, const struct trust_part *part) {
   return true;
 }
 
-static void count_object(struct tls_trust_counts *counts, const X509_OBJECT *object) {
-  X509 *certificate = X509_OBJECT_get0_X509(object);
-  if (certificate != NULL) {
-    counts->certificates++;
-    counts->ca_certificates += X509_check_ca(certificate) > 0;
-  } else {
-    counts->crls++;
-  }
-}
-
-static void count_objects(struct trust_set *set) {
-  STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(set->store);
-  for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-    count_object(&set->counts, sk_X509_OBJECT_value(objects, i));
-  }
-}
-
 static status_t set_check_size(const struct trust_set *set, const struct trust_items *items,
                                struct tls_error *error) {
   int total = 0;
@@ -410,16 +466,21 @@ static status_t set_check_size(const struct trust_set *set, const struct trust_i
              : OK_STATUS;
 }
 
+static bool store_directories(struct trust_set *set) {
+  struct trust_directory *directories[TLS_TRUST_DIRECTORIES_MAX];
+  size_t num = list_directories(set, directories);
+  return num == 0 || trust_directories_attach(directories, num, set->store);
+}
+
 static status_t set_build_store(struct trust_set *set, struct tls_error *error) {
   set->store = X509_STORE_new();
   bool good = set->store != NULL;
   for (size_t i = 0; good && i < set->num_parts; i++) {
     good = store_part(set->store, set->parts[i]);
   }
-  if (!good) {
+  if (!good || !store_directories(set)) {
     return tls_out_of_memory(error);
   }
-  count_objects(set);
   ERR_clear_error();
   return OK_STATUS;
 }
@@ -467,15 +528,40 @@ X509_STORE *trust_set_store(const struct trust_set *set) {
   return set->store;
 }
 
-struct tls_trust_counts trust_set_counts(const struct trust_set *set) {
-  return set->counts;
+// ---------------------------------------------------------------------------------------------
+// What is in it. A search by a handshake may sort the store's stack and add to it, under its lock.
+
+static void count_object(struct tls_trust_counts *counts, const X509_OBJECT *object) {
+  X509 *certificate = X509_OBJECT_get0_X509(object);
+  if (certificate != NULL) {
+    counts->certificates++;
+    counts->ca_certificates += X509_check_ca(certificate) > 0;
+  } else {
+    counts->crls++;
+  }
 }
 
-// ---------------------------------------------------------------------------------------------
+static struct tls_trust_counts count_locked(const struct trust_set *set) {
+  struct tls_trust_counts counts = {0};
+  STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(set->store);
+  for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+    count_object(&counts, sk_X509_OBJECT_value(objects, i));
+  }
+  return counts;
+}
+
+struct tls_trust_counts trust_set_counts(const struct trust_set *set) {
+  X509_STORE_lock(set->store);
+  struct tls_trust_counts counts = count_locked(set);
+  X509_STORE_unlock(set->store);
+  return counts;
+}
 
 static status_t list_locked(const struct trust_set *set, struct arena *arena,
                             struct slice **out_der, size_t *out_num) {
   STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(set->store);
+  *out_der = arena_array(arena, count_locked(set).ca_certificates, sizeof(**out_der));
+  ENSURE(*out_der != NULL, RESOURCE_EXHAUSTED);
   for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
     X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
     if (certificate != NULL && X509_check_ca(certificate) > 0) {
@@ -486,12 +572,9 @@ static status_t list_locked(const struct trust_set *set, struct arena *arena,
   return OK_STATUS;
 }
 
-// A lookup by a handshake may sort the store's stack: that is all that ever changes in it.
 status_t trust_set_certificates(const struct trust_set *set, struct arena *arena,
                                 struct slice **out_der, size_t *out_num) {
   *out_num = 0;
-  *out_der = arena_array(arena, set->counts.ca_certificates, sizeof(**out_der));
-  ENSURE(*out_der != NULL, RESOURCE_EXHAUSTED);
   X509_STORE_lock(set->store);
   status_t status = list_locked(set, arena, out_der, out_num);
   X509_STORE_unlock(set->store);

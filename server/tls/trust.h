@@ -21,7 +21,9 @@ enum {
   TLS_TRUST_OBJECTS_MAX = 1024
 };
 
-// A set of trusted certificates and lists. It never changes, and is counted; any thread may use it.
+// A set of trusted certificates and lists, counted; any thread may use it. It never changes, but
+// that one with directories grows by what handshakes find in them, and so is shared by the editions
+// of one context only.
 struct trust_set;
 
 // What the parts of a tls_trust are called in the request they came with: "trust.certificates".
@@ -29,6 +31,7 @@ struct trust_items {
   const char *certificates;
   const char *crls;
   const char *system;
+  const char *directories;
 };
 
 // trust_set_extend makes, or finds, the set of all that is in base, which may be NULL, and in more.

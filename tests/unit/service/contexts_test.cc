@@ -111,7 +111,7 @@ TEST_F(Contexts, IsAMaterialThatIsNoneRefused) {
   chain.get()->source_case = TLSAGENT__V1__MATERIAL__SOURCE__NOT_SET;
   EXPECT_EQ(STATUS_INVALID_ARGUMENT, CreateWithPair(client_, chain.get(), nullptr).code);
   chain.get()->source_case = TLSAGENT__V1__MATERIAL__SOURCE_FD;
-  EXPECT_EQ(STATUS_UNIMPLEMENTED, CreateWithPair(client_, chain.get(), nullptr).code);
+  EXPECT_EQ(STATUS_INVALID_ARGUMENT, CreateWithPair(client_, chain.get(), nullptr).code);
 }
 
 TEST_F(Contexts, AreMaterialsHeldToTheirLimits) {

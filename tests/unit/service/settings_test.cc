@@ -213,37 +213,4 @@ TEST_F(Settings, DoTooManyProtocolsNotFit) {
   EXPECT_EQ(STATUS_RESOURCE_EXHAUSTED, Refused());
 }
 
-// ---------------------------------------------------------------------------------------------
-
-TEST_F(Settings, IsAMaterialItsBytes) {
-  Material material("bytes");
-  struct slice read = read_material(material.get(), &refusal_);
-  EXPECT_EQ("bytes", std::string((const char *)read.data, read.len));
-  EXPECT_EQ(0u, read_material(nullptr, &refusal_).len);
-  EXPECT_FALSE(refused(&refusal_));
-}
-
-TEST_F(Settings, IsAMaterialHeldToItsLimit) {
-  limits_.material_bytes = 4096;
-  Material fits(std::string(4096, 'x'));
-  read_material(fits.get(), &refusal_);
-  EXPECT_FALSE(refused(&refusal_));
-  Material large(std::string(4097, 'x'));
-  read_material(large.get(), &refusal_);
-  EXPECT_EQ(STATUS_RESOURCE_EXHAUSTED, refusal_.code);
-}
-
-TEST_F(Settings, AreMaterialsCountedTogether) {
-  Material one("12345");
-  Material two("123");
-  V1(Material) * list[] = {one.get(), two.get()};
-  uint64_t total = 100;
-  const struct slice *read = read_materials(&arena_, list, 2, &total, &refusal_);
-  ASSERT_NE(nullptr, read);
-  EXPECT_EQ(108u, total);
-  EXPECT_EQ(5u, read[0].len);
-  EXPECT_EQ(3u, read[1].len);
-  EXPECT_NE(nullptr, read_materials(&arena_, nullptr, 0, &total, &refusal_)) << "none are fine";
-}
-
 }  // namespace

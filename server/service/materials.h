@@ -1,0 +1,29 @@
+// Materials: what a request carries in itself or by a descriptor that came with it. What can't be
+// read is refused; what was taken of a refused request is closed all the same.
+#ifndef TLSAGENT_SERVER_SERVICE_MATERIALS_H_
+#define TLSAGENT_SERVER_SERVICE_MATERIALS_H_
+
+#include "server/service/private.h"
+#include "server/tls/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// read_material gives the bytes of a material, in the request or in the call's arena. None of one
+// that is absent (NULL).
+struct slice read_material(struct call *call, const Tlsagent__V1__Material *material,
+                           struct refusal *refusal);
+// read_materials reads a list of them and adds up their lengths in *total.
+const struct slice *read_materials(struct call *call, Tlsagent__V1__Material *const *materials,
+                                   size_t num, uint64_t *total, struct refusal *refusal);
+
+// read_dh_params reads the one setting that is a material; from may be NULL.
+void read_dh_params(struct call *call, const Tlsagent__V1__ContextSettings *from,
+                    struct tls_settings *out, struct refusal *refusal);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // TLSAGENT_SERVER_SERVICE_MATERIALS_H_
