@@ -38,6 +38,22 @@ static const struct tla_field VERIFY_PATHS[] = {
 static MESSAGE(TLA_VERIFY_PATHS, VERIFY_PATHS);
 #undef T
 
+#define T struct tlsagent_agent_lookup_object_reply
+static const struct tla_field LOOKUP_OBJECT_REPLY[] = {
+    FIELD(1, BOOL, found),     FIELD(2, SIGNED, nid), FIELD(3, TEXT, short_name),
+    FIELD(4, TEXT, long_name), FIELD(5, TEXT, oid),
+};
+MESSAGE(TLA_AGENT_LOOKUP_OBJECT_REPLY, LOOKUP_OBJECT_REPLY);
+#undef T
+
+#define T struct tlsagent_context_defaults
+static const struct tla_field CONTEXT_DEFAULTS[] = {
+    FIELD(1, NUMBER, kind),
+    WITHIN(2, settings, TLA_SETTINGS),
+};
+static MESSAGE(TLA_CONTEXT_DEFAULTS, CONTEXT_DEFAULTS);
+#undef T
+
 #define T struct tlsagent_agent_info_reply
 static const struct tla_field INFO_REPLY[] = {
     FIELD(1, TEXT, version),
@@ -51,6 +67,8 @@ static const struct tla_field INFO_REPLY[] = {
     WITHIN(9, verify_paths, TLA_VERIFY_PATHS),
     FIELD(10, NUMBER, workers),
     FIELD(11, NUMBER, uptime_seconds),
+    MESSAGES(12, objects, TLA_AGENT_LOOKUP_OBJECT_REPLY),
+    MESSAGES(13, context_defaults, TLA_CONTEXT_DEFAULTS),
 };
 MESSAGE(TLA_AGENT_INFO_REPLY, INFO_REPLY);
 #undef T
@@ -103,12 +121,4 @@ static const struct tla_field LOOKUP_OBJECT[] = {
     CHOICE(by, TLSAGENT_OBJECT_BY_OID, TEXT, text),
 };
 MESSAGE(TLA_AGENT_LOOKUP_OBJECT, LOOKUP_OBJECT);
-#undef T
-
-#define T struct tlsagent_agent_lookup_object_reply
-static const struct tla_field LOOKUP_OBJECT_REPLY[] = {
-    FIELD(1, BOOL, found),     FIELD(2, SIGNED, nid), FIELD(3, TEXT, short_name),
-    FIELD(4, TEXT, long_name), FIELD(5, TEXT, oid),
-};
-MESSAGE(TLA_AGENT_LOOKUP_OBJECT_REPLY, LOOKUP_OBJECT_REPLY);
 #undef T

@@ -52,7 +52,7 @@ static const struct tla_field SETTINGS[] = {
     POINTS(23, decisions, TLA_DECISIONS),
     POINTS(24, events, TLA_EVENT_SETTINGS),
 };
-static MESSAGE(TLA_SETTINGS, SETTINGS);
+MESSAGE(TLA_SETTINGS, SETTINGS);
 #undef T
 
 #define T struct tlsagent_certificate_pair

@@ -92,6 +92,7 @@ extern const struct tla_message TLA_CERTIFICATE_VERIFY_REPLY;
 
 // context.proto
 extern const struct tla_message TLA_CIPHER;
+extern const struct tla_message TLA_SETTINGS;
 extern const struct tla_message TLA_CONTEXT_CREATE;
 extern const struct tla_message TLA_CONTEXT_CREATE_REPLY;
 extern const struct tla_message TLA_CONTEXT_CONFIGURE;

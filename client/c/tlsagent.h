@@ -1317,7 +1317,7 @@ TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_agent_hello(struct tlsagent_clien
 
 // struct tlsagent_capability is a thing that a build, a library or a kernel may have or not.
 struct tlsagent_capability {
-  const char *name;  // "ktls", "dial", "tls1.3"
+  const char *name;  // "ktls", "dial", "tls1.3" (whether it is compiled in)
   bool available;
   const char *detail;  // why not, or what else is worth knowing
 };
@@ -1336,6 +1336,12 @@ struct tlsagent_verify_paths {
   const char *directory;
 };
 
+// struct tlsagent_context_defaults is what a context of a kind begins with.
+struct tlsagent_context_defaults {
+  enum tlsagent_context_kind kind;
+  struct tlsagent_context_settings settings;  // as tlsagent_context_describe() tells them
+};
+
 // struct tlsagent_agent_info_reply is what the daemon can do.
 struct tlsagent_agent_info_reply {
   const char *version;
@@ -1352,6 +1358,10 @@ struct tlsagent_agent_info_reply {
   struct tlsagent_verify_paths verify_paths;
   uint32_t workers;
   uint64_t uptime_seconds;
+  const struct tlsagent_agent_lookup_object_reply *objects;  // serverAuth and clientAuth
+  size_t num_objects;
+  const struct tlsagent_context_defaults *context_defaults;  // one of each kind
+  size_t num_context_defaults;
 };
 
 // tlsagent_agent_info tells what this build, library and kernel can do.

@@ -3,6 +3,7 @@
 
 #include "server/base/counters.h"
 #include "server/service/convert.h"
+#include "server/service/settings.h"
 #include "server/tls/library.h"
 
 enum { RANDOM_MAX = 65536 };
@@ -67,6 +68,8 @@ struct capability {
   const char *detail;
 };
 
+enum { CAPABILITIES_MAX = 32 };
+
 static size_t list_capabilities(struct capability *out) {
   bool dial = environment.config.policy->num_dial_patterns > 0;
   const struct tls_library_info *library = tls_library_info();
@@ -87,9 +90,19 @@ static size_t list_capabilities(struct capability *out) {
   return sizeof(list) / sizeof(list[0]);
 }
 
+static size_t list_versions(struct capability *out, size_t size) {
+  const struct tls_library_info *library = tls_library_info();
+  size_t num = library->num_versions < size ? library->num_versions : size;
+  for (size_t i = 0; i < num; i++) {
+    out[i] = (struct capability){library->versions[i].name, library->versions[i].available, ""};
+  }
+  return num;
+}
+
 static void write_capabilities(struct arena *arena, Tlsagent__V1__InfoResponse *out) {
-  struct capability list[16];
+  struct capability list[CAPABILITIES_MAX];
   size_t num = list_capabilities(list);
+  num += list_versions(list + num, CAPABILITIES_MAX - num);
   out->capabilities = arena_array(arena, num, sizeof(*out->capabilities));
   for (size_t i = 0; out->capabilities != NULL && i < num; i++) {
     Tlsagent__V1__Capability *capability = ARENA_MESSAGE(arena, Capability, capability);
@@ -100,6 +113,44 @@ static void write_capabilities(struct arena *arena, Tlsagent__V1__InfoResponse *
     capability->available = list[i].available;
     capability->detail = (char *)list[i].detail;
     out->capabilities[out->n_capabilities++] = capability;
+  }
+}
+
+static void fill_object(const struct tls_object *object, Tlsagent__V1__LookupObjectResponse *out) {
+  out->found = true;
+  out->nid = object->nid;
+  out->short_name = (char *)object->short_name;
+  out->long_name = (char *)object->long_name;
+  out->oid = (char *)object->oid;
+}
+
+static void write_objects(struct arena *arena, Tlsagent__V1__InfoResponse *out) {
+  static const char *const oids[] = {"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"};
+  enum { NUM = sizeof(oids) / sizeof(oids[0]) };
+  out->objects = arena_array(arena, NUM, sizeof(*out->objects));
+  for (size_t i = 0; out->objects != NULL && i < NUM; i++) {
+    struct tls_object object;
+    Tlsagent__V1__LookupObjectResponse *row =
+        ARENA_MESSAGE(arena, LookupObjectResponse, lookup_object_response);
+    if (row != NULL && status_ok(tls_object_by_text(oids[i], true, arena, &object))) {
+      fill_object(&object, row);
+      out->objects[out->n_objects++] = row;
+    }
+  }
+}
+
+static void write_defaults(struct arena *arena, Tlsagent__V1__InfoResponse *out) {
+  static const enum tls_context_kind kinds[] = {TLS_CONTEXT_BOTH, TLS_CONTEXT_CLIENT,
+                                                TLS_CONTEXT_SERVER};
+  enum { NUM = sizeof(kinds) / sizeof(kinds[0]) };
+  out->context_defaults = arena_array(arena, NUM, sizeof(*out->context_defaults));
+  for (size_t i = 0; out->context_defaults != NULL && i < NUM; i++) {
+    Tlsagent__V1__ContextDefaults *row = ARENA_MESSAGE(arena, ContextDefaults, context_defaults);
+    if (row != NULL) {
+      row->kind = (Tlsagent__V1__ContextKind)kinds[i];
+      row->settings = write_settings(arena, tls_default_settings(kinds[i]));
+      out->context_defaults[out->n_context_defaults++] = row;
+    }
   }
 }
 
@@ -120,6 +171,8 @@ void agent_info(struct call *call, const ProtobufCMessage *request) {
   response.uptime_seconds = (clock_now() - environment.started) / NANOS_PER_SECOND;
   write_constants(arena, library, &response);
   write_capabilities(arena, &response);
+  write_objects(arena, &response);
+  write_defaults(arena, &response);
   reply(call, &response);
 }
 
@@ -223,12 +276,8 @@ void agent_lookup_object(struct call *call, const ProtobufCMessage *request) {
       return;
   }
   Tlsagent__V1__LookupObjectResponse response = TLSAGENT__V1__LOOKUP_OBJECT_RESPONSE__INIT;
-  response.found = status_ok(found);
-  if (response.found) {
-    response.nid = object.nid;
-    response.short_name = (char *)object.short_name;
-    response.long_name = (char *)object.long_name;
-    response.oid = (char *)object.oid;
+  if (status_ok(found)) {
+    fill_object(&object, &response);
   }
   reply(call, &response);
 }

@@ -10,7 +10,7 @@ import re
 import sys
 
 NUMBER = re.compile(r"^#\s*define\s+(\w+)\s+(\d+)\s*(?:/\*.*)?$", re.M)
-CONSTANT = re.compile(r"^#\s*define\s+((?:SSL_OP|SSL_AD|X509_V_FLAG|X509_CHECK_FLAG)_\w+)\s+\S", re.M)
+CONSTANT = re.compile(r"^#\s*define\s+((?:SSL_OP|SSL_AD|SSL_ERROR|X509_V_FLAG|X509_CHECK_FLAG)_\w+)\s+\S", re.M)
 CONSTANT_HEADERS = ("ssl.h", "x509_vfy.h", "x509v3.h")
 
 

@@ -1,5 +1,6 @@
 #include "server/tls/library.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -26,6 +27,44 @@ static const struct tls_constant constants[] = {
 #undef CONSTANT
 };
 
+#ifdef OPENSSL_NO_SSL3
+#define HAS_SSL3 false
+#else
+#define HAS_SSL3 true
+#endif
+#ifdef OPENSSL_NO_TLS1
+#define HAS_TLS1 false
+#else
+#define HAS_TLS1 true
+#endif
+#ifdef OPENSSL_NO_TLS1_1
+#define HAS_TLS1_1 false
+#else
+#define HAS_TLS1_1 true
+#endif
+#ifdef OPENSSL_NO_TLS1_2
+#define HAS_TLS1_2 false
+#else
+#define HAS_TLS1_2 true
+#endif
+#ifdef OPENSSL_NO_TLS1_3
+#define HAS_TLS1_3 false
+#else
+#define HAS_TLS1_3 true
+#endif
+
+static const struct tls_version versions[] = {
+    {"ssl3", HAS_SSL3},     {"tls1", HAS_TLS1},     {"tls1.1", HAS_TLS1_1},
+    {"tls1.2", HAS_TLS1_2}, {"tls1.3", HAS_TLS1_3},
+};
+
+static struct tls_settings default_settings[TLS_CONTEXT_SERVER + 1];
+
+const struct tls_settings *tls_default_settings(enum tls_context_kind kind) {
+  assert(kind >= TLS_CONTEXT_BOTH && kind <= TLS_CONTEXT_SERVER);
+  return &default_settings[kind];
+}
+
 // ---------------------------------------------------------------------------------------------
 // Starting.
 
@@ -36,6 +75,20 @@ static status_t start_random(struct tls_error *error) {
   return ready ? OK_STATUS : tls_refuse(error, "", "OpenSSL's random generator isn't seeded");
 }
 
+// Kept for as long as the process lives, and read once.
+static status_t keep_defaults(enum tls_context_kind kind, struct tls_context *context) {
+  enum { MAX = 1 << 20 };
+  static struct arena arenas[TLS_CONTEXT_SERVER + 1];
+  struct tls_context_info info;
+  if (default_settings[kind].present != 0) {
+    return OK_STATUS;
+  }
+  arena_init(&arenas[kind], MAX);
+  TRY(tls_context_describe(context, &arenas[kind], &info));
+  default_settings[kind] = info.settings;
+  return OK_STATUS;
+}
+
 // The first SSL_CTX of each kind fetches the algorithms that all others find ready.
 static status_t warm_up(struct tls_error *error) {
   static const enum tls_context_kind kinds[] = {TLS_CONTEXT_BOTH, TLS_CONTEXT_CLIENT,
@@ -44,7 +97,11 @@ static status_t warm_up(struct tls_error *error) {
   for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
     struct tls_context *context;
     TRY(tls_context_new(kinds[i], &nothing, &context, error));
+    status_t kept = keep_defaults(kinds[i], context);
     tls_context_unref(context);
+    if (!status_ok(kept)) {
+      return tls_out_of_memory(error);
+    }
   }
   return OK_STATUS;
 }
@@ -77,6 +134,8 @@ static void fill_info(void) {
       .build_number = OPENSSL_VERSION_NUMBER,
       .constants = constants,
       .num_constants = sizeof(constants) / sizeof(constants[0]),
+      .versions = versions,
+      .num_versions = sizeof(versions) / sizeof(versions[0]),
       .default_ciphers = SETTINGS_DEFAULT_CIPHERS,
       .file_env = X509_get_default_cert_file_env(),
       .file = X509_get_default_cert_file(),

@@ -66,6 +66,35 @@ TEST_F(Agent, DoesItTellWhatItCanDo) {
   EXPECT_TRUE(HasCapability(info.response.get(), "relay", false));
 }
 
+// All that Lib/ssl.py of Python wants to know at its import.
+TEST_F(Agent, IsWhatProgramsBeginWithThereAtOnce) {
+  auto info = client_.Call(New<V1(InfoRequest)>());
+  ASSERT_EQ(0, info.code) << info.message;
+  EXPECT_TRUE(HasCapability(info.response.get(), "tls1.3", true));
+  EXPECT_TRUE(HasCapability(info.response.get(), "resumption", true));
+  ASSERT_EQ(2u, info->n_objects);
+  EXPECT_TRUE(info->objects[0]->found);
+  EXPECT_EQ(129, info->objects[0]->nid);
+  EXPECT_STREQ("serverAuth", info->objects[0]->short_name);
+  EXPECT_STREQ("TLS Web Client Authentication", info->objects[1]->long_name);
+  EXPECT_STREQ("1.3.6.1.5.5.7.3.2", info->objects[1]->oid);
+  ASSERT_EQ(3u, info->n_context_defaults);
+  for (size_t i = 0; i < info->n_context_defaults; i++) {
+    const V1(ContextDefaults) *defaults = info->context_defaults[i];
+    auto create = New<V1(CreateContextRequest)>();
+    create.kind = defaults->kind;
+    auto describe = New<V1(DescribeContextRequest)>();
+    describe.context = client_.Call(create)->context;
+    auto described = client_.Call(describe);
+    auto packed = [](const V1(ContextSettings) * settings) {
+      std::string bytes(tlsagent__v1__context_settings__get_packed_size(settings), '\0');
+      tlsagent__v1__context_settings__pack(settings, (uint8_t *)&bytes[0]);
+      return bytes;
+    };
+    EXPECT_EQ(packed(described->settings), packed(defaults->settings));
+  }
+}
+
 TEST_F(Agent, AreTheConstantsOpenSslsOwn) {
   auto request = New<V1(InfoRequest)>();
   auto info = client_.Call(request);
