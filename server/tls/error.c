@@ -181,7 +181,9 @@ status_t tls_refuse_as(struct tls_error *error, unsigned long code, const char *
   if (tls_queue_drain()) {
     return record_no_memory(error);
   }
-  describe_code(error, code);
+  if (code != 0) {
+    describe_code(error, code);
+  }
   va_list args;
   va_start(args, format);
   describe_refusal(error, item, format, args);

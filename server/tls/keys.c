@@ -29,7 +29,7 @@ struct reading {
 static status_t refuse(const struct reading *reading, const char *part, const char *text) {
   char item[48];
   snprintf(item, sizeof(item), "pairs[%zu].%s", reading->index, part);
-  return tls_refuse(reading->error, item, "%s", text);
+  return tls_refuse_as(reading->error, 0, item, "%s", text);
 }
 
 static status_t refuse_as(const struct reading *reading, unsigned long code, const char *part,

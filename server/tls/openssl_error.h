@@ -17,7 +17,7 @@ status_t tls_refuse(struct tls_error *error, const char *item, const char *forma
     __attribute__((format(printf, 3, 4)));
 
 // tls_refuse_as is tls_refuse with the code that OpenSSL's own function for such an input leaves as
-// its last, ERR_PACK(library, 0, reason), whatever the queue says.
+// its last, ERR_PACK(library, 0, reason), whatever the queue says; 0 for a rule that is ours alone.
 status_t tls_refuse_as(struct tls_error *error, unsigned long code, const char *item,
                        const char *format, ...) __attribute__((format(printf, 4, 5)));
 

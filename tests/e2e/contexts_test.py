@@ -34,7 +34,7 @@ class ContextTest(E2ETest):
         self.assertEqual(response.error.kind, common_pb2.ERROR_KIND_INVALID, response.error)
         self.assertRegex(response.error.item, f"^(?:{item})$")
         self.assertTrue(response.error.text)
-        self.assertRegex(response.error.text + " " + response.error.reason, f"(?i){words}")
+        self.assertRegex(response.error.detail + " " + response.error.reason, f"(?i){words}")
         self.assertEqual(getattr(response, "context", 0), 0)
 
     def assertUsable(self, context, kind="client"):
@@ -379,14 +379,6 @@ class Refusing(ContextTest):
         except RpcError as error:
             self.assertEqual(error.code, Code.INVALID_ARGUMENT)
 
-    @each(kind=("server", "both"))
-    def test_certificate_requests_after_the_handshake_are_not_implemented(self, kind):
-        """Taking the setting would let everybody in: a server that may ask later doesn't ask in the handshake."""
-        self.assertCode(Code.UNIMPLEMENTED, sessions.context, self.rpc, kind, post_handshake_auth=True)
-        context = sessions.context(self.rpc, kind)
-        change = sessions.fill_settings(context_pb2.ContextSettings(), post_handshake_auth=True)
-        self.assertCode(Code.UNIMPLEMENTED, self.rpc.context.Configure, context=context, settings=change)
-
     @each(part=("pair", "trust"))
     def test_a_file_that_is_too_long_is_refused(self, part):
         """The limit material_bytes, which the daemon here has set low."""
@@ -402,23 +394,34 @@ class Refusing(ContextTest):
     def test_a_setting_of_the_other_role_does_no_harm(self, kind):
         sessions.context(self.rpc, kind, num_tickets=1, check_hostname=False, verify_mode=1)
 
-    def test_descriptors_as_material_are_read_or_refused_but_closed(self):
-        """Not implemented in this version; the descriptor must not stay open all the same."""
+    def by_file(self, content):
+        """The answer to a request whose trust is a file."""
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            request = sessions.context_request("client")
+            request.trust.certificates.add().fd = 0
+            return self.rpc.context.Create(request, fds=[file.fileno()])
+
+    def test_descriptors_as_material_are_read_and_closed(self):
         self.rpc.agent.Ping()  # so that its connection is among them
         before = daemon.settled(self.daemon.num_fds)
         for _ in range(20):
-            with tempfile.TemporaryFile() as file:
-                file.write(pki.root().pem)
-                file.flush()
-                request = sessions.context_request("client")
-                request.trust.certificates.add().fd = 0
-                try:
-                    response = self.rpc.context.Create(request, fds=[file.fileno()])
-                    self.assertFalse(response.HasField("error"), response.error)
-                    self.rpc.context.Release(context=response.context)
-                except RpcError as error:
-                    self.assertEqual(error.code, Code.UNIMPLEMENTED, error)
+            response = self.by_file(pki.root().pem)
+            self.assertFalse(response.HasField("error"), response.error)
+            self.assertEqual(list(self.rpc.context.ListTrust(context=response.context).der), [pki.root().der])
+            self.rpc.context.Release(context=response.context)
+            self.assertInvalid(self.by_file(b"trust me"), r"trust\.certificates\[0\]", "no certificate")
         timing.eventually(lambda: before is None or self.daemon.num_fds() <= before, "they are closed")
+
+    def test_what_is_no_file_is_no_material(self):
+        reading, writing = os.pipe()
+        request = sessions.context_request("client")
+        request.trust.certificates.add().fd = 0
+        for fd in (reading, writing, self.rpc.sock.fileno()):
+            self.assertCode(Code.INVALID_ARGUMENT, self.rpc.context.Create, request, fds=[fd])
+        os.close(reading)
+        os.close(writing)
 
 
 class Changing(ContextTest):

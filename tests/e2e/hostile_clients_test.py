@@ -388,6 +388,7 @@ class OutOfDescriptors(Cases):
             agent.start()
         lower = [word for name in ("connections", "sessions", "descriptors") for word in ("--limit", f"{name}=64")]
         lower += [word for name in ("connections", "sessions", "descriptors") for word in ("--limit", f"{name}_per_owner=32")]
+        lower += ["--limit", "context_editions=16", "--limit", "context_editions_per_owner=8"]
         agent = daemon.Daemon(*lower, preexec_fn=few).start()
         self.addCleanup(agent.kill)
         agent.stop()

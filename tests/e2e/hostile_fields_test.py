@@ -95,6 +95,9 @@ class World:
     def sample_SessionService_ExportKeyingMaterial(self, request):
         request.label, request.length = "EXPORTER-x", 32
 
+    def sample_SessionService_ChannelBinding(self, request):
+        request.kind = session_pb2.CHANNEL_BINDING_KIND_TLS_EXPORTER
+
     def sample_AgentService_Ping(self, request):
         request.payload = b"x"
 
