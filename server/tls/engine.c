@@ -135,6 +135,7 @@ void engine_free(struct engine *engine) {
   bytes_cleanup(&engine->pipe.output);
   tls_context_leave(engine->context, engine->edition);
   tls_context_unref(engine->context);
+  explicit_bzero(engine->owner, sizeof(engine->owner));
   engine->magic = 0;
   free(engine);
 }

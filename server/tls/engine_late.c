@@ -29,8 +29,13 @@ enum engine_result engine_request_certificate(struct engine *engine) {
                                                                            : refuse(engine);
 }
 
+// What waits for the peer is no output of ours.
 enum engine_result engine_flush_late(struct engine *engine) {
-  return engine->established && SSL_in_init(engine->ssl) ? engine_handshake(engine) : ENGINE_DONE;
+  if (!engine->established || !SSL_in_init(engine->ssl)) {
+    return ENGINE_DONE;
+  }
+  enum engine_result result = engine_handshake(engine);
+  return result == ENGINE_WANT_INPUT ? ENGINE_DONE : result;
 }
 
 enum engine_result engine_update_keys(struct engine *engine, bool request_peer) {

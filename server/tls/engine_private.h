@@ -37,7 +37,7 @@ struct engine {
 status_t engine_name_setup(struct engine *engine, const char *name, struct tls_error *error);
 
 // engine_flush_late puts what was asked for after the handshake into the output: ENGINE_DONE when
-// nothing of it is left.
+// nothing of it is left to send.
 enum engine_result engine_flush_late(struct engine *engine);
 
 // engine_resumption_setup offers a session to resume, unless it would get around what this engine
