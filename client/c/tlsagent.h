@@ -260,7 +260,7 @@ struct tlsagent_bytes {
 enum tlsagent_source {
   TLSAGENT_SOURCE_NONE = 0,  // not given
   TLSAGENT_SOURCE_DATA = 1,  // in data
-  TLSAGENT_SOURCE_FD = 2,    // in the file fd, read by the daemon from its start to its end
+  TLSAGENT_SOURCE_FD = 2,    // in the regular file fd, read from its start to its end
 };
 
 // struct tlsagent_material is a certificate, a key, a list: bytes or an open file of them. A
@@ -556,7 +556,8 @@ struct tlsagent_context_settings {
 struct tlsagent_certificate_pair {
   struct tlsagent_material chain;  // PEM or DER: the own certificate first
   struct tlsagent_material key;    // PEM or DER; not given: it is in chain
-  struct tlsagent_bytes password;  // the key's; data NULL: none
+  // The key's; data NULL: none, and an encrypted key is refused with reason "BAD_PASSWORD_READ".
+  struct tlsagent_bytes password;
 };
 
 // struct tlsagent_trust is whom to trust.
@@ -565,8 +566,11 @@ struct tlsagent_trust {
   size_t num_certificates;
   const struct tlsagent_material *crls;
   size_t num_crls;
-  bool system;                                  // the daemon's system store
-  const struct tlsagent_material *directories;  // descriptors of hashed directories
+  bool system;  // the daemon's system store
+  // Descriptors of hashed directories, at most 4, searched as handshakes need them. Those of
+  // another user than the daemon's are refused unless they are root's and nobody else may write to
+  // them.
+  const struct tlsagent_material *directories;
   size_t num_directories;
 };
 
@@ -834,8 +838,10 @@ struct tlsagent_peer {
 struct tlsagent_session_connect_request {
   uint64_t context;
   struct tlsagent_transport transport;
-  const char *server_name;           // sent as SNI if a name, and checked against the certificate
-  struct tlsagent_bytes resumption;  // from tlsagent_session_get_resumption()
+  const char *server_name;  // sent as SNI if a name, and checked against the certificate
+  // From tlsagent_session_get_resumption() of this client and context; negotiated->resumed tells
+  // whether it was of use.
+  struct tlsagent_bytes resumption;
   struct tlsagent_optional wait_ms;  // how long to wait for the handshake, socket path
   bool decode_peer;                  // whether the peer's certificate comes decoded
   // Application data to send right after the handshake, on the socket path. After DONE all of it
@@ -1067,9 +1073,9 @@ TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_session_set_context(
 // struct tlsagent_session_export_keying_material_request asks for keying material.
 struct tlsagent_session_export_keying_material_request {
   uint64_t session;
-  const char *label;                    // at most 249 bytes
+  const char *label;                    // 1 to 249 bytes
   struct tlsagent_bytes context_value;  // data NULL: absent, which TLS 1.2 tells from empty
-  uint32_t length;                      // at most 4096
+  uint32_t length;                      // 1 to 4096
 };
 
 // struct tlsagent_session_export_keying_material_reply has it. It is a secret.
@@ -1100,7 +1106,7 @@ struct tlsagent_session_channel_binding_request {
 
 // struct tlsagent_session_channel_binding_reply has it.
 struct tlsagent_session_channel_binding_reply {
-  struct tlsagent_bytes data;  // data NULL: there is none before the handshake
+  struct tlsagent_bytes data;  // data NULL: there is none (before the handshake, or of this kind)
 };
 
 // tlsagent_session_channel_binding tells the session's channel binding (RFC 5929, RFC 9266).
@@ -1111,7 +1117,7 @@ TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_session_channel_binding(
 
 // struct tlsagent_session_get_resumption_reply is a session to resume.
 struct tlsagent_session_get_resumption_reply {
-  struct tlsagent_bytes resumption;  // data NULL: there is none yet
+  struct tlsagent_bytes resumption;  // data NULL: the handshake is not done yet
   struct tlsagent_bytes id;
   int64_t time;     // when it was made, seconds since 1970
   int64_t timeout;  // its lifetime in seconds
@@ -1120,7 +1126,7 @@ struct tlsagent_session_get_resumption_reply {
 };
 
 // tlsagent_session_get_resumption gives what a later tlsagent_session_connect() on the same context
-// resumes from.
+// resumes from. In TLS 1.3 that takes a ticket, which comes with a read.
 TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_session_get_resumption(
     struct tlsagent_client *client, struct tlsagent_session_get_resumption_reply **out,
     uint64_t session, uint32_t timeout_ms, struct tlsagent_error *error);

@@ -118,10 +118,9 @@ static int complain_refused(const struct cli *cli, const struct tlsagent_error *
   if (option == NULL) {
     return complain_error(cli, error);
   }
-  return complain(cli, EXIT_USAGE, "%s: %s%s%s%s", option,
-                  tls->detail[0] == '\0' ? tls->text : tls->detail,
-                  tls->reason[0] != '\0' ? " (" : "", tls->reason,
-                  tls->reason[0] != '\0' ? ")" : "");
+  return complain(
+      cli, EXIT_USAGE, "%s: %s%s%s%s", option, tls->detail[0] == '\0' ? tls->text : tls->detail,
+      tls->reason[0] != '\0' ? " (" : "", tls->reason, tls->reason[0] != '\0' ? ")" : "");
 }
 
 static int create(const struct cli *cli, struct tlsagent_client *agent,

@@ -94,8 +94,9 @@ static size_t list_versions(struct capability *out, size_t size) {
   const struct tls_library_info *library = tls_library_info();
   size_t num = library->num_versions < size ? library->num_versions : size;
   for (size_t i = 0; i < num; i++) {
-    out[i] = (struct capability){library->versions[i].name, library->versions[i].available,
-                                 library->versions[i].available ? "" : "this OpenSSL is built without it"};
+    out[i] = (struct capability){
+        library->versions[i].name, library->versions[i].available,
+        library->versions[i].available ? "" : "this OpenSSL is built without it"};
   }
   return num;
 }

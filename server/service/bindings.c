@@ -100,9 +100,8 @@ static void respond_shared(struct call *call, struct visit *visit) {
   status_t shared = engine_shared_ciphers(engine, call_arena(call), &ciphers, &num);
   if (!status_ok(shared)) {
     call_fail(call, shared.code, "%s",
-              engine_get_role(engine) == ENGINE_CLIENT
-                  ? "only a server knows what both sides offer"
-                  : "the client's offer has not come yet");
+              engine_get_role(engine) == ENGINE_CLIENT ? "only a server knows what both sides offer"
+                                                       : "the client's offer has not come yet");
     return;
   }
   write_shared(call_arena(call), ciphers, num, &response);

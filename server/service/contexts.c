@@ -205,8 +205,7 @@ void context_create(struct call *call, const ProtobufCMessage *request) {
   if (strlen(from->name) > TENANT_NAME_MAX) {
     refusal_set(&refusal, STATUS_INVALID_ARGUMENT, "a name has at most 255 bytes");
   }
-  read_change(call, from->settings, from->pairs, from->n_pairs, from->trust, &change,
-              &refusal);
+  read_change(call, from->settings, from->pairs, from->n_pairs, from->trust, &change, &refusal);
   if (refused(&refusal)) {
     call_fail(call, refusal.code, "%s", refusal.text);
   } else if (!status_ok(charge_edition(call, &change))) {

@@ -72,8 +72,8 @@ static void directory_unref(void *owner) {
   }
 }
 
-// Whoever fills a directory with links has the daemon open what they point at. The daemon's own user
-// could open it himself, and what only root can change is what root means to be read by all.
+// Whoever fills a directory with links has the daemon open what they point at. The daemon's own
+// user could open it himself, and what only root can change is what root means to be read by all.
 static bool may_be_searched(const struct stat *directory, uid_t uid) {
   const mode_t written_by_others = S_IWGRP | S_IWOTH;
   return uid == geteuid() ||

@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-// read_settings reads settings that may be absent (NULL), dh_params aside (materials.h). What this build can't do is refused.
+// read_settings reads settings that may be absent (NULL), dh_params aside (materials.h). What this
+// build can't do is refused.
 void read_settings(struct arena *arena, const Tlsagent__V1__ContextSettings *from,
                    struct tls_settings *out, struct refusal *refusal);
 

@@ -105,11 +105,10 @@ static status_t gather_trust(struct edition *edition, const struct edition *base
     edition->trust = trust_set_ref(base->trust);
     return OK_STATUS;
   }
-  static const struct trust_items items = {
-      .certificates = "trust.certificates",
-      .crls = "trust.crls",
-      .system = "trust.system",
-      .directories = "trust.directories"};
+  static const struct trust_items items = {.certificates = "trust.certificates",
+                                           .crls = "trust.crls",
+                                           .system = "trust.system",
+                                           .directories = "trust.directories"};
   return trust_set_extend(base == NULL ? NULL : base->trust, more, &items, &edition->trust, error);
 }
 

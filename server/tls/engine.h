@@ -6,8 +6,9 @@
 // in a bounded queue that must be taken away after every operation, failed ones too.
 //
 // An engine that has failed stays so: every operation then gives ENGINE_FAILED, and engine_error
-// the same error. Two failures are no such end, and engine_failed is false after them:
-// engine_shutdown_send before the handshake is done, and engine_write after it.
+// the same error. Some failures are no such end, and engine_failed is false after them:
+// engine_shutdown_send before the handshake is done, engine_write after it, and those of
+// engine_request_certificate and engine_update_keys.
 #ifndef TLSAGENT_SERVER_TLS_ENGINE_H_
 #define TLSAGENT_SERVER_TLS_ENGINE_H_
 
@@ -138,8 +139,8 @@ struct engine_chains {
 };
 status_t engine_peer_chains(struct engine *engine, struct arena *arena, struct engine_chains *out);
 
-// engine_request_certificate has a TLS 1.3 server ask for the client's certificate: the request goes
-// out with the next operation, and what becomes of it is the concern of reads. ENGINE_DONE, or
+// engine_request_certificate has a TLS 1.3 server ask for the client's certificate: the request
+// goes out with the next operation, and what becomes of it is the concern of reads. ENGINE_DONE, or
 // ENGINE_FAILED with OpenSSL's reason, which is no end of the engine.
 enum engine_result engine_request_certificate(struct engine *engine);
 

@@ -52,7 +52,8 @@ static status_t bind_exporter(struct engine *engine, struct arena *arena, struct
   uint8_t data[LENGTH];
   struct tls_error error;
   const struct slice empty = slice_of(NULL, 0);
-  bool unique = SSL_version(engine->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(engine->ssl) == 1;
+  bool unique =
+      SSL_version(engine->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(engine->ssl) == 1;
   ENSURE(unique, NOT_FOUND);
   ENSURE(status_ok(engine_export(engine, label, &empty, data, LENGTH, &error)), NOT_FOUND);
   return copy(data, LENGTH, arena, out);

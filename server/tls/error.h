@@ -40,8 +40,8 @@ struct tls_error {
   long verify_code;  // X509_V_ERR_*
   char verify_message[320];
   int os_errno;
-  char item[48];  // which input was at fault: "pairs[1].key"
-  int alert;      // sent or received, or TLS_ALERT_NONE
+  char item[48];     // which input was at fault: "pairs[1].key"
+  int alert;         // sent or received, or TLS_ALERT_NONE
   char detail[160];  // of a refused input: our own words
 };
 

@@ -41,8 +41,8 @@ static status_t refuse_as(const struct reading *reading, unsigned long code, con
                        reason == NULL ? "" : reason);
 }
 
-// As SSL_CTX_use_certificate_chain_file(3) and SSL_CTX_use_PrivateKey_file(3) say of a file in which
-// they find nothing that they can read, and of a wrong password.
+// As SSL_CTX_use_certificate_chain_file(3) and SSL_CTX_use_PrivateKey_file(3) say of a file in
+// which they find nothing that they can read, and of a wrong password.
 static status_t refuse_unreadable(const struct reading *reading, const char *part,
                                   const char *text) {
   return refuse_as(reading, ERR_PACK(ERR_LIB_SSL, 0, ERR_R_PEM_LIB), part, text);
@@ -72,9 +72,8 @@ static status_t refuse_chain(const struct reading *reading, const struct own_pai
   }
   unsigned long code = ERR_peek_last_error();
   return refuse_as(
-      reading,
-      ERR_GET_LIB(code) == ERR_LIB_PEM ? code : ERR_PACK(ERR_LIB_PEM, 0, ERR_R_ASN1_LIB), "chain",
-      "a certificate can't be read");
+      reading, ERR_GET_LIB(code) == ERR_LIB_PEM ? code : ERR_PACK(ERR_LIB_PEM, 0, ERR_R_ASN1_LIB),
+      "chain", "a certificate can't be read");
 }
 
 static status_t parse_chain(const struct reading *reading, struct own_pair *out) {
@@ -305,8 +304,9 @@ static status_t match(const struct reading *reading, const struct own_pair *pair
   bool later = key_fits_intermediate(pair);
   ERR_clear_error();
   // OpenSSL has a place for each type of key, and looks for the certificate in the key's own.
-  const unsigned long mismatch = other_type ? ERR_PACK(ERR_LIB_SSL, 0, SSL_R_NO_CERTIFICATE_ASSIGNED)
-                                            : ERR_PACK(ERR_LIB_X509, 0, X509_R_KEY_VALUES_MISMATCH);
+  const unsigned long mismatch = other_type
+                                     ? ERR_PACK(ERR_LIB_SSL, 0, SSL_R_NO_CERTIFICATE_ASSIGNED)
+                                     : ERR_PACK(ERR_LIB_X509, 0, X509_R_KEY_VALUES_MISMATCH);
   if (later) {
     return refuse_as(reading, mismatch, "chain",
                      "the key's own certificate must be the first of the chain");

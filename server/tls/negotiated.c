@@ -89,9 +89,9 @@ status_t engine_negotiated(struct engine *engine, struct arena *arena,
 // ---------------------------------------------------------------------------------------------
 // What could have been.
 
-static status_t describe_shared(const STACK_OF(SSL_CIPHER) * own,
-                                STACK_OF(SSL_CIPHER) * offered, struct arena *arena,
-                                struct tls_cipher_info **out, size_t *out_num) {
+static status_t describe_shared(const STACK_OF(SSL_CIPHER) * own, STACK_OF(SSL_CIPHER) * offered,
+                                struct arena *arena, struct tls_cipher_info **out,
+                                size_t *out_num) {
   *out = arena_array(arena, (size_t)sk_SSL_CIPHER_num(own), sizeof(**out));
   ENSURE(*out != NULL, RESOURCE_EXHAUSTED);
   for (int i = 0; i < sk_SSL_CIPHER_num(own); i++) {

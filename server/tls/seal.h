@@ -26,8 +26,8 @@ void seal_wipe(struct sealed_secret *secret);
 status_t seal_close(struct slice secret, struct slice binding, struct arena *arena,
                     struct slice *out);
 
-// seal_open gives the secret back. INVALID_ARGUMENT: not sealed by this process, sealed with another
-// binding, or changed since.
+// seal_open gives the secret back. INVALID_ARGUMENT: not sealed by this process, sealed with
+// another binding, or changed since.
 status_t seal_open(struct slice sealed, struct slice binding, struct sealed_secret *out);
 
 #ifdef __cplusplus

@@ -146,7 +146,8 @@ static bool take_object(void *state, struct pem_object object) {
   return kept;
 }
 
-// As X509_load_cert_crl_file(3) and X509_load_crl_file(3) say of a file with nothing in it for them.
+// As X509_load_cert_crl_file(3) and X509_load_crl_file(3) say of a file with nothing in it for
+// them.
 static status_t refuse_empty(const char *item, unsigned want, struct tls_error *error) {
   ERR_clear_error();
   return (want & PEM_WANT_CERTIFICATES) != 0

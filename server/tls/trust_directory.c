@@ -163,8 +163,7 @@ static struct pem_object decode_der(struct slice data, unsigned want) {
 // The first of its kind in the file, if it is of that name.
 static struct pem_object decode(struct slice data, unsigned want, const X509_NAME *name) {
   struct pem_object none = {0};
-  struct pem_object object =
-      pem_looks_like(data) ? decode_pem(data, want) : decode_der(data, want);
+  struct pem_object object = pem_looks_like(data) ? decode_pem(data, want) : decode_der(data, want);
   if (is_nothing(object) || object_is_of(object, name)) {
     return object;
   }
@@ -210,8 +209,8 @@ static bool look_at(const struct looking *looking, struct trust_directory *direc
   snprintf(file, sizeof(file), "%08lx.%s%u", looking->hash,
            looking->want == PEM_WANT_CRLS ? "r" : "", suffix);
   size_t len = 0;
-  if (!directory->from.read(directory->from.owner, file, looking->buffer,
-                            TRUST_DIRECTORY_BYTES_MAX, &len)) {
+  if (!directory->from.read(directory->from.owner, file, looking->buffer, TRUST_DIRECTORY_BYTES_MAX,
+                            &len)) {
     return false;
   }
   struct pem_object object =

@@ -62,9 +62,8 @@ static void check_refusal(struct tlsagent_client *agent, char **paths) {
   uint64_t context;
   const struct tlsagent_certificate_pair pair = {.chain = file(paths[3]), .key = file(paths[2])};
   bool made = tlsagent_context_create(
-      agent, &context,
-      &(struct tlsagent_context_create_request){.pairs = &pair, .num_pairs = 1}, TIMEOUT_MS,
-      &error);
+      agent, &context, &(struct tlsagent_context_create_request){.pairs = &pair, .num_pairs = 1},
+      TIMEOUT_MS, &error);
   check(!made && strcmp(error.tls.library, "SSL") == 0 && strcmp(error.tls.text, "PEM lib") == 0 &&
             strstr(error.message, "no private key in the bytes") != NULL,
         "refusal");

@@ -45,7 +45,8 @@ TEST(Process, AreTheDescriptorsNeededCounted) {
   limits.context_editions = 7;
   EXPECT_EQ(10u + 20 + 40 + 7 * 4 + 35 + 3 * 256 + 64, process_descriptors_needed(&limits, 3));
   limits.sessions_per_owner = 1000000;
-  EXPECT_EQ(10u + 20 + 40 + 7 * 4 + CLOSER_PENDING_MAX + 256 + 64, process_descriptors_needed(&limits, 1));
+  EXPECT_EQ(10u + 20 + 40 + 7 * 4 + CLOSER_PENDING_MAX + 256 + 64,
+            process_descriptors_needed(&limits, 1));
 }
 
 TEST(Process, AreDescriptorsThatAreNotAllowedMissed) {

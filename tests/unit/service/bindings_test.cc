@@ -47,10 +47,11 @@ class Bindings : public Sessions {
   }
   std::string OfPeer(const std::string &label, size_t len, const std::string *context) {
     std::string out(len, '\0');
-    EXPECT_EQ(1, SSL_export_keying_material(
-                     peer_ssl(peer_.get()), (unsigned char *)&out[0], len, label.c_str(),
-                     label.size(), (const unsigned char *)(context == nullptr ? "" : context->data()),
-                     context == nullptr ? 0 : context->size(), context != nullptr));
+    EXPECT_EQ(1,
+              SSL_export_keying_material(
+                  peer_ssl(peer_.get()), (unsigned char *)&out[0], len, label.c_str(), label.size(),
+                  (const unsigned char *)(context == nullptr ? "" : context->data()),
+                  context == nullptr ? 0 : context->size(), context != nullptr));
     return out;
   }
 };

@@ -98,9 +98,9 @@ TEST_F(Directory, MayOthersHaveOnlyRootsDirectoriesSearched) {
     mode_t mode;
     status_code as_root;
   };
-  for (const Row &row : {Row{0755, STATUS_OK}, Row{0700, STATUS_OK},
-                         Row{0775, STATUS_PERMISSION_DENIED}, Row{0757, STATUS_PERMISSION_DENIED},
-                         Row{01777, STATUS_PERMISSION_DENIED}}) {
+  for (const Row &row :
+       {Row{0755, STATUS_OK}, Row{0700, STATUS_OK}, Row{0775, STATUS_PERMISSION_DENIED},
+        Row{0757, STATUS_PERMISSION_DENIED}, Row{01777, STATUS_PERMISSION_DENIED}}) {
     ASSERT_EQ(0, chmod(folder_.path().c_str(), row.mode));
     struct tls_directory made = {};
     status_code code = directory_new(Open(), other, &made).code;

@@ -21,7 +21,7 @@ class Late : public Sessions {
     tlsagent__v1__context_settings__init(&settings);
     tlsagent__v1__trust_settings__init(&trust);
     Material root(pki_get()->root->pem);
-    V1(Material) *roots[] = {root.get()};
+    V1(Material) * roots[] = {root.get()};
     mode.value = TLSAGENT__V1__VERIFY_MODE__VERIFY_MODE_REQUIRED;
     late.value = 1;
     settings.verify_mode = &mode;

@@ -69,9 +69,9 @@ TEST_F(Materials, IsAContextMadeOfFilesAlone) {
   const struct pki_identity *server = pki_get()->server;
   how.fds = {File(server->chain_pem), File(server->key_pem), File(pki_get()->root->pem)};
   V1(CertificatePair) pair = TLSAGENT__V1__CERTIFICATE_PAIR__INIT;
-  V1(CertificatePair) *pairs[] = {&pair};
+  V1(CertificatePair) * pairs[] = {&pair};
   ByFd chain(0), key(1), root(2);
-  V1(Material) *roots[] = {&root.message};
+  V1(Material) * roots[] = {&root.message};
   V1(TrustSettings) trust = TLSAGENT__V1__TRUST_SETTINGS__INIT;
   trust.certificates = roots;
   trust.n_certificates = 1;
@@ -109,7 +109,7 @@ TEST_F(Materials, IsAChainToVerifyTakenByDescriptor) {
   How how;
   how.fds = {File(pki_get()->server->chain_pem), File(pki_get()->root->pem)};
   ByFd chain(0), root(1);
-  V1(Material) *roots[] = {&root.message};
+  V1(Material) * roots[] = {&root.message};
   auto request = New<V1(VerifyRequest)>();
   request.chain = &chain.message;
   request.trust = roots;

@@ -39,8 +39,8 @@ class Resumption : public Sessions {
     connect.context = client_context_;
     connect.transport = way.Memory().get();
     connect.server_name = (char *)"host.test";
-    auto opened = sealed.empty() ? client_->Call(connect)
-                                 : ConnectWith(*client_, client_context_, sealed);
+    auto opened =
+        sealed.empty() ? client_->Call(connect) : ConnectWith(*client_, client_context_, sealed);
     EXPECT_NE(0u, opened->session);
     accept.transport = accepting.Memory(Text(opened->progress->output)).get();
     auto accepted = client_->Call(accept);

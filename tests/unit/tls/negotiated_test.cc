@@ -142,12 +142,14 @@ TEST_F(NegotiatedTest, HasAResumedSessionItsPeerStill) {
 TEST_F(NegotiatedTest, AreTheSharedCiphersInTheServersOrder) {
   Change client = ClientChange();
   client.Versions(0x303, 0x303)
-      .Ciphers("ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
-               "ECDHE-ECDSA-AES256-GCM-SHA384");
+      .Ciphers(
+          "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+          "ECDHE-ECDSA-AES256-GCM-SHA384");
   Change server = ServerChange();
   server.Versions(0x303, 0x303)
-      .Ciphers("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384:"
-               "ECDHE-ECDSA-AES128-GCM-SHA256");
+      .Ciphers(
+          "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384:"
+          "ECDHE-ECDSA-AES128-GCM-SHA256");
   Ends ends = Shaken(client, server);
   tls_cipher_info *ciphers;
   size_t num;

@@ -140,7 +140,8 @@ TEST_F(TrustTest, IsEveryBadInputNamed) {
   ExpectRefused(cut, "trust.certificates[0][1]", "certificate 2 can't be read");
 }
 
-// Bundles as people have them: certificates, lists, duplicates, remarks, OpenSSL's own kind of block.
+// Bundles as people have them: certificates, lists, duplicates, remarks, OpenSSL's own kind of
+// block.
 TEST_F(TrustTest, IsAllReadThatABundleMayHold) {
   char *crl = pki_crl(pki_->root, nullptr);
   const std::string trusted =
