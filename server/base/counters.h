@@ -28,6 +28,7 @@ extern "C" {
   X(handshakes_failed)    \
   X(plaintext_bytes_in)   \
   X(plaintext_bytes_out)  \
+  X(events_dropped)       \
   X(limits_hit)
 
 enum counter {

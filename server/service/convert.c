@@ -296,3 +296,72 @@ Tlsagent__V1__Negotiated *convert_negotiated(struct arena *arena,
   out->peer_signature = (char *)negotiated->peer_signature;
   return out;
 }
+
+// ---------------------------------------------------------------------------------------------
+// What happens on the way there.
+
+static Tlsagent__V1__StringValue *convert_text(struct arena *arena, const char *text) {
+  Tlsagent__V1__StringValue *out =
+      text == NULL ? NULL : ARENA_MESSAGE(arena, StringValue, string_value);
+  if (out != NULL) {
+    out->value = text_of(arena, text);
+  }
+  return out;
+}
+
+Tlsagent__V1__Decision *convert_decision(struct arena *arena,
+                                         const struct engine_decision *decision) {
+  Tlsagent__V1__Decision *out = ARENA_MESSAGE(arena, Decision, decision);
+  if (out == NULL) {
+    return NULL;
+  }
+  out->kind = (Tlsagent__V1__DecisionKind)decision->kind;
+  out->server_name = convert_text(arena, decision->server_name);
+  out->psk_hint = convert_text(arena, decision->psk_hint);
+  out->psk_identity = convert_text(arena, decision->psk_identity);
+  return out;
+}
+
+static Tlsagent__V1__MessageEvent *convert_message(struct arena *arena,
+                                                   const struct engine_event *event) {
+  Tlsagent__V1__MessageEvent *out = ARENA_MESSAGE(arena, MessageEvent, message_event);
+  if (out != NULL) {
+    out->sent = event->sent;
+    out->version = (uint32_t)event->version;
+    out->content_type = (uint32_t)event->content_type;
+    out->data = binary_of(event->data);
+  }
+  return out;
+}
+
+static Tlsagent__V1__SessionEvent *convert_event(struct arena *arena,
+                                                 const struct engine_event *event) {
+  Tlsagent__V1__SessionEvent *out = ARENA_MESSAGE(arena, SessionEvent, session_event);
+  if (out == NULL) {
+    return NULL;
+  }
+  switch (event->kind) {
+    case ENGINE_EVENT_KEY_LOG:
+      out->event_case = TLSAGENT__V1__SESSION_EVENT__EVENT_KEY_LOG;
+      out->key_log = (char *)event->data.data;
+      break;
+    case ENGINE_EVENT_MESSAGE:
+      out->message = convert_message(arena, event);
+      out->event_case = TLSAGENT__V1__SESSION_EVENT__EVENT_MESSAGE;
+      break;
+  }
+  return out;
+}
+
+Tlsagent__V1__SessionEvent **convert_events(struct arena *arena, const struct engine_event *events,
+                                            size_t num, size_t *out_num) {
+  Tlsagent__V1__SessionEvent **list = arena_array(arena, num, sizeof(Tlsagent__V1__SessionEvent *));
+  *out_num = list == NULL ? 0 : num;
+  for (size_t i = 0; i < *out_num; i++) {
+    list[i] = convert_event(arena, &events[i]);
+    if (list[i] == NULL) {
+      *out_num = i;
+    }
+  }
+  return list;
+}

@@ -33,6 +33,11 @@ Tlsagent__V1__Certificate **convert_certificates(struct arena *arena,
 Tlsagent__V1__CipherInfo *convert_cipher(struct arena *arena, const struct tls_cipher_info *cipher);
 Tlsagent__V1__Negotiated *convert_negotiated(struct arena *arena,
                                              const struct engine_negotiated *negotiated);
+Tlsagent__V1__Decision *convert_decision(struct arena *arena,
+                                         const struct engine_decision *decision);
+// convert_events makes one for each; *out_num is 0 when the arena is exhausted.
+Tlsagent__V1__SessionEvent **convert_events(struct arena *arena, const struct engine_event *events,
+                                            size_t num, size_t *out_num);
 
 // decode_chain decodes each DER certificate; one that does not decode is left out.
 Tlsagent__V1__Certificate **decode_chain(struct arena *arena, const struct slice *der, size_t num,

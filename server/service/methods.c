@@ -50,6 +50,7 @@ static const struct method methods[] = {
      session_request_client_certificate},
     {SESSION, "UpdateKeys", REQUEST(update_keys), session_update_keys},
     {SESSION, "SharedCiphers", REQUEST(shared_ciphers), session_shared_ciphers},
+    {SESSION, "SetContext", REQUEST(set_context), session_set_context},
     {SESSION, "Close", REQUEST(close_session), session_close_handle},
 };
 

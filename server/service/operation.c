@@ -35,6 +35,34 @@ void operation_wait(struct operation *operation, const Tlsagent__V1__Wait *wait)
   }
 }
 
+static bool read_answer(const Tlsagent__V1__DecisionAnswer *from, struct engine_answer *out) {
+  switch (from->answer_case) {
+    case TLSAGENT__V1__DECISION_ANSWER__ANSWER_PROCEED:
+      *out = (struct engine_answer){.kind = ENGINE_PROCEED};
+      return true;
+    case TLSAGENT__V1__DECISION_ANSWER__ANSWER_REFUSE_WITH_ALERT:
+      *out = (struct engine_answer){.kind = ENGINE_REFUSE, .alert = from->refuse_with_alert};
+      return true;
+    case TLSAGENT__V1__DECISION_ANSWER__ANSWER_PSK:
+      *out = (struct engine_answer){.kind = ENGINE_PSK,
+                                    .identity = from->psk->identity,
+                                    .key = slice_of_binary(from->psk->key)};
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool operation_decide(struct operation *operation, const Tlsagent__V1__DecisionAnswer *decision) {
+  operation->answers = decision != NULL;
+  if (decision == NULL || read_answer(decision, &operation->answer)) {
+    return true;
+  }
+  operation_refuse(operation, STATUS_INVALID_ARGUMENT,
+                   "decision is empty: proceed, refuse_with_alert or psk");
+  return false;
+}
+
 static void drop_handle(struct operation *operation) {
   if (operation->handle != 0) {
     status_t dropped =
@@ -80,6 +108,18 @@ void operation_finish(struct session_op *op) {
   session_unref(session);
 }
 
+// The answer counts at once, whatever else is queued, so that a second one comes too late.
+static bool decide(struct operation *operation) {
+  const char *why = NULL;
+  status_t taken = operation->answers
+                       ? engine_answer(session_engine(operation->session), &operation->answer, &why)
+                       : OK_STATUS;
+  if (!status_ok(taken)) {
+    operation_refuse(operation, taken.code, why);
+  }
+  return status_ok(taken);
+}
+
 void operation_submit(struct operation *operation) {
   struct call *call = operation->call;
   if (call_is_cancelled(call)) {
@@ -87,6 +127,9 @@ void operation_submit(struct operation *operation) {
       abandon(operation);
     }
     operation_refuse(operation, STATUS_CANCELLED, "the call was cancelled");
+    return;
+  }
+  if (!decide(operation)) {
     return;
   }
   operation->op.owner = operation;
@@ -114,6 +157,19 @@ void operation_run(struct operation *operation) {
   call_move(operation->call, session_worker(operation->session), submit_on_worker);
 }
 
+// At most so much that an answer full of plaintext or output fits its connection with them; the
+// rest is for the next answer.
+static void write_events(struct operation *operation, Tlsagent__V1__Progress *out) {
+  struct arena *arena = call_arena(operation->call);
+  struct engine_event *events = NULL;
+  size_t num = 0;
+  status_t taken = engine_take_events(session_engine(operation->session), arena, payload_max() / 4,
+                                      &events, &num);
+  if (status_ok(taken)) {
+    out->events = convert_events(arena, events, num, &out->n_events);
+  }
+}
+
 Tlsagent__V1__Progress *operation_progress(struct operation *operation) {
   struct arena *arena = call_arena(operation->call);
   Tlsagent__V1__Progress *out = ARENA_MESSAGE(arena, Progress, progress);
@@ -126,6 +182,10 @@ Tlsagent__V1__Progress *operation_progress(struct operation *operation) {
   if (operation->op.result == ENGINE_FAILED) {
     out->error = convert_error(arena, &operation->op.error);
   }
+  if (operation->op.result == ENGINE_WANT_DECISION) {
+    out->decision = convert_decision(arena, engine_decision(session_engine(operation->session)));
+  }
+  write_events(operation, out);
   return out;
 }
 

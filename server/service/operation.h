@@ -17,6 +17,8 @@ struct operation {
   // Answers the call. The session may fail or be closed in it; the reference is given back after.
   void (*respond)(struct operation *operation);
   bool decode_peer;
+  bool answers;  // a decision, by what follows
+  struct engine_answer answer;
   // Connect and Accept only.
   bool opening;  // a failure, or a caller who has gone, ends the session
   uint64_t handle;
@@ -30,6 +32,9 @@ struct operation *operation_new(struct call *call, uint64_t handle, enum session
 // operation_feed and operation_wait read what most requests carry; either may be NULL.
 void operation_feed(struct operation *operation, const Tlsagent__V1__Feed *feed);
 void operation_wait(struct operation *operation, const Tlsagent__V1__Wait *wait);
+// operation_decide reads the answer to a decision; NULL is none. False, and the operation is given
+// up, when it holds none.
+bool operation_decide(struct operation *operation, const Tlsagent__V1__DecisionAnswer *decision);
 // operation_run moves the call to the session's worker and submits the operation there.
 void operation_run(struct operation *operation);
 // operation_submit does the second half, for a caller who is there already.

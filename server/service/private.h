@@ -82,6 +82,7 @@ HANDLER(session_get_resumption);
 HANDLER(session_request_client_certificate);
 HANDLER(session_update_keys);
 HANDLER(session_shared_ciphers);
+HANDLER(session_set_context);
 HANDLER(session_close_handle);
 
 #ifdef __cplusplus

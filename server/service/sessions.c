@@ -5,13 +5,6 @@
 
 enum { READ_DEFAULT = 16384 };
 
-static bool decides(struct call *call, const Tlsagent__V1__DecisionAnswer *decision) {
-  if (decision != NULL) {
-    call_fail(call, STATUS_FAILED_PRECONDITION, "no decision was asked for");
-  }
-  return decision != NULL;
-}
-
 // ---------------------------------------------------------------------------------------------
 // Handshake.
 
@@ -26,12 +19,9 @@ static void respond_handshake(struct operation *operation) {
 
 void session_handshake(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__HandshakeRequest *from = (const Tlsagent__V1__HandshakeRequest *)request;
-  if (decides(call, from->decision)) {
-    return;
-  }
   struct operation *operation =
       operation_new(call, from->session, SESSION_HANDSHAKE, respond_handshake);
-  if (operation != NULL) {
+  if (operation != NULL && operation_decide(operation, from->decision)) {
     operation->decode_peer = from->decode_peer;
     operation_feed(operation, from->feed);
     operation_wait(operation, from->wait);
@@ -59,11 +49,8 @@ static size_t read_size(uint32_t asked) {
 
 void session_read(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__ReadRequest *from = (const Tlsagent__V1__ReadRequest *)request;
-  if (decides(call, from->decision)) {
-    return;
-  }
   struct operation *operation = operation_new(call, from->session, SESSION_READ, respond_read);
-  if (operation == NULL) {
+  if (operation == NULL || !operation_decide(operation, from->decision)) {
     return;
   }
   operation->op.buffer_size = read_size(from->max_bytes);
@@ -89,11 +76,8 @@ static void respond_write(struct operation *operation) {
 
 void session_write(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__WriteRequest *from = (const Tlsagent__V1__WriteRequest *)request;
-  if (decides(call, from->decision)) {
-    return;
-  }
   struct operation *operation = operation_new(call, from->session, SESSION_WRITE, respond_write);
-  if (operation != NULL) {
+  if (operation != NULL && operation_decide(operation, from->decision)) {
     operation->op.data = slice_of_binary(from->data);
     operation_feed(operation, from->feed);
     operation_wait(operation, from->wait);
@@ -199,6 +183,46 @@ void session_peer_certificate(struct call *call, const ProtobufCMessage *request
   const Tlsagent__V1__PeerCertificateRequest *from =
       (const Tlsagent__V1__PeerCertificateRequest *)request;
   start_visit(call, from->session, from->decode, respond_peer_certificate);
+}
+
+// ---------------------------------------------------------------------------------------------
+// SetContext.
+
+static void reply_set(struct call *call, struct status set, const struct tls_error *error) {
+  Tlsagent__V1__SetContextResponse response = TLSAGENT__V1__SET_CONTEXT_RESPONSE__INIT;
+  switch (set.code) {
+    case STATUS_OK:
+      reply(call, &response);
+      break;
+    case STATUS_INVALID_ARGUMENT:
+      call_fail(call, set.code, "%s", error->text);
+      break;
+    case STATUS_FAILED_PRECONDITION:
+      call_fail(call, set.code, "the handshake is under way and waits for no server-name decision");
+      break;
+    default:
+      call_fail(call, set.code, "no memory for the context");
+      break;
+  }
+}
+
+static void respond_set_context(struct call *call, struct visit *visit) {
+  const Tlsagent__V1__SetContextRequest *from =
+      (const Tlsagent__V1__SetContextRequest *)call_request(call);
+  struct tls_context *context = handle_get(call_client(call), &context_handles, from->context);
+  if (context == NULL) {
+    call_fail(call, STATUS_NOT_FOUND, "no such context");
+    return;
+  }
+  struct tls_error error;
+  struct status set = engine_set_context(session_engine(visit->session), context, &error);
+  reply_set(call, set, &error);
+  tls_context_unref(context);
+}
+
+void session_set_context(struct call *call, const ProtobufCMessage *request) {
+  const Tlsagent__V1__SetContextRequest *from = (const Tlsagent__V1__SetContextRequest *)request;
+  start_visit(call, from->session, false, respond_set_context);
 }
 
 // ---------------------------------------------------------------------------------------------

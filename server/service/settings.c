@@ -76,6 +76,7 @@ static void read_texts(const Tlsagent__V1__ContextSettings *from, struct tls_set
   read_text(from->groups, TLS_SET_GROUPS, out, &out->groups);
   read_text(from->signature_algorithms, TLS_SET_SIGALGS, out, &out->sigalgs);
   read_text(from->client_signature_algorithms, TLS_SET_CLIENT_SIGALGS, out, &out->client_sigalgs);
+  read_text(from->psk_identity_hint, TLS_SET_PSK_HINT, out, &out->psk_hint);
 }
 
 static void read_verification(const Tlsagent__V1__ContextSettings *from, struct tls_settings *out,
@@ -117,20 +118,18 @@ static void read_alpn(struct arena *arena, const Tlsagent__V1__AlpnSettings *fro
   out->alpn_require_overlap = from->require_overlap;
 }
 
-// Decisions, events and pre-shared keys stand in the contract and not yet in this build.
-static void refuse_unimplemented(const Tlsagent__V1__ContextSettings *from,
-                                 struct refusal *refusal) {
+static void read_choices(const Tlsagent__V1__ContextSettings *from, struct tls_settings *out) {
   const Tlsagent__V1__DecisionSettings *decisions = from->decisions;
   const Tlsagent__V1__EventSettings *events = from->events;
-  if (decisions != NULL &&
-      (decisions->server_name || decisions->psk_client || decisions->psk_server)) {
-    refusal_set(refusal, STATUS_UNIMPLEMENTED, "settings.decisions is not implemented yet");
+  if (decisions != NULL) {
+    out->present |= TLS_SET_DECISIONS;
+    out->decisions = (struct tls_decisions){.server_name = decisions->server_name,
+                                            .psk_client = decisions->psk_client,
+                                            .psk_server = decisions->psk_server};
   }
-  if (events != NULL && (events->key_log || events->messages)) {
-    refusal_set(refusal, STATUS_UNIMPLEMENTED, "settings.events is not implemented yet");
-  }
-  if (from->psk_identity_hint != NULL) {
-    refusal_set(refusal, STATUS_UNIMPLEMENTED, "settings.psk_identity_hint is not implemented yet");
+  if (events != NULL) {
+    out->present |= TLS_SET_EVENTS;
+    out->events = (struct tls_events){.key_log = events->key_log, .messages = events->messages};
   }
 }
 
@@ -150,7 +149,7 @@ void read_settings(struct arena *arena, const Tlsagent__V1__ContextSettings *fro
     out->present |= TLS_SET_SESSION_ID_CONTEXT;
     out->session_id_context = slice_of_binary(from->session_id_context->value);
   }
-  refuse_unimplemented(from, refusal);
+  read_choices(from, out);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -236,6 +235,30 @@ static void write_texts(struct arena *arena, const struct tls_settings *from,
   out->signature_algorithms = write_text(arena, has & TLS_SET_SIGALGS, from->sigalgs);
   out->client_signature_algorithms =
       write_text(arena, has & TLS_SET_CLIENT_SIGALGS, from->client_sigalgs);
+  out->psk_identity_hint = write_text(arena, has & TLS_SET_PSK_HINT, from->psk_hint);
+}
+
+static Tlsagent__V1__DecisionSettings *write_decisions(struct arena *arena, bool present,
+                                                       const struct tls_decisions *from) {
+  Tlsagent__V1__DecisionSettings *out =
+      present ? ARENA_MESSAGE(arena, DecisionSettings, decision_settings) : NULL;
+  if (out != NULL) {
+    out->server_name = from->server_name;
+    out->psk_client = from->psk_client;
+    out->psk_server = from->psk_server;
+  }
+  return out;
+}
+
+static Tlsagent__V1__EventSettings *write_events(struct arena *arena, bool present,
+                                                 const struct tls_events *from) {
+  Tlsagent__V1__EventSettings *out =
+      present ? ARENA_MESSAGE(arena, EventSettings, event_settings) : NULL;
+  if (out != NULL) {
+    out->key_log = from->key_log;
+    out->messages = from->messages;
+  }
+  return out;
 }
 
 static void write_numbers(struct arena *arena, const struct tls_settings *from,
@@ -272,5 +295,7 @@ Tlsagent__V1__ContextSettings *write_settings(struct arena *arena,
   out->alpn = write_alpn(arena, has & TLS_SET_ALPN, settings);
   out->session_id_context =
       write_bytes(arena, has & TLS_SET_SESSION_ID_CONTEXT, settings->session_id_context);
+  out->decisions = write_decisions(arena, has & TLS_SET_DECISIONS, &settings->decisions);
+  out->events = write_events(arena, has & TLS_SET_EVENTS, &settings->events);
   return out;
 }

@@ -6,10 +6,15 @@
 #include "server/ring/loop.h"
 #include "server/session/private.h"
 
+// While its output went out, somebody else's operation can have brought the decision.
+static bool is_stale(struct session *session, enum engine_result result) {
+  return result == ENGINE_WANT_DECISION && engine_decision(session->engine) == NULL;
+}
+
 static void answer(struct session_op *op, enum engine_result result) {
   list_remove(&op->link);
   timer_cancel(worker_loop(op->session->worker), &op->wait_timer);
-  op->result = result;
+  op->result = is_stale(op->session, result) ? ENGINE_WANT_INPUT : result;
   op->done(op);
 }
 

@@ -185,6 +185,9 @@ enum engine_result session_state(const struct session *session) {
   if (engine_shutdown_received(session->engine)) {
     return ENGINE_CLOSED;
   }
+  if (engine_decision(session->engine) != NULL) {
+    return ENGINE_WANT_DECISION;
+  }
   return engine_established(session->engine) ? ENGINE_DONE : ENGINE_WANT_INPUT;
 }
 

@@ -53,7 +53,23 @@ enum tls_setting {
   TLS_SET_SESSION_CACHE_SIZE = 1 << 17,
   TLS_SET_SECURITY_LEVEL = 1 << 18,
   TLS_SET_POST_HANDSHAKE_AUTH = 1 << 19,
-  TLS_SET_DH_PARAMS = 1 << 20
+  TLS_SET_DH_PARAMS = 1 << 20,
+  TLS_SET_PSK_HINT = 1 << 21,
+  TLS_SET_DECISIONS = 1 << 22,
+  TLS_SET_EVENTS = 1 << 23
+};
+
+// Which choices of a handshake suspend it (engine_decision).
+struct tls_decisions {
+  bool server_name;
+  bool psk_client;
+  bool psk_server;
+};
+
+// Which events engines collect (engine_take_events).
+struct tls_events {
+  bool key_log;
+  bool messages;
 };
 
 // Field for field the ContextSettings of tlsagent.v1; a field counts when its bit is in present.
@@ -82,6 +98,9 @@ struct tls_settings {
   int security_level;
   bool post_handshake_auth;
   struct slice dh_params;  // PEM
+  const char *psk_hint;    // at most 256 bytes
+  struct tls_decisions decisions;
+  struct tls_events events;
 };
 
 // A chain, own certificate first, with its key, each PEM or DER; an empty key is looked for in the

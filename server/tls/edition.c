@@ -28,8 +28,11 @@ static status_t gather_settings(struct edition *edition, const struct edition *b
   if (status_ok(merged)) {
     merged = settings_alpn_wire(&edition->settings, &edition->arena, &edition->alpn);
   }
-  return status_ok(merged) ? settings_check(change, &edition->settings, error)
-                           : tls_out_of_memory(error);
+  if (!status_ok(merged)) {
+    return tls_out_of_memory(error);
+  }
+  TRY(settings_check_kind(edition->kind, change, error));
+  return settings_check(change, &edition->settings, error);
 }
 
 // Where a pair of this type is, or where the next one goes.
@@ -209,6 +212,8 @@ static status_t build(struct edition *edition, struct tls_error *error) {
   }
   set_modes(edition->ctx);
   engine_set_callbacks(edition->ctx);
+  decisions_set_callback(edition->ctx, &edition->settings);
+  events_set_callback(edition->ctx, &edition->settings);
   SSL_CTX_set1_cert_store(edition->ctx, trust_set_store(edition->trust));
   TRY(settings_apply(edition->ctx, edition->kind, &edition->settings, error));
   settings_keep_level(edition->ctx, &edition->settings);
@@ -245,7 +250,8 @@ static status_t prove_client(const struct edition *edition, struct tls_error *er
 }
 
 // Our peer takes anything, so what fails with it fails with everybody. A context that is being
-// changed setting by setting may be in such a state for a while.
+// changed setting by setting may be in such a state for a while, and a pre-shared key may do what
+// can't be tried without one.
 static status_t prove_server(const struct edition *edition, bool is_new, struct tls_error *error) {
   if (edition->kind == TLS_CONTEXT_CLIENT || edition->num_pairs == 0) {
     return OK_STATUS;
@@ -254,7 +260,8 @@ static status_t prove_server(const struct edition *edition, bool is_new, struct 
     case PROOF_NO_MEMORY:
       return status_of(STATUS_RESOURCE_EXHAUSTED);
     case PROOF_IMPOSSIBLE:
-      return is_new ? status_of(STATUS_INVALID_ARGUMENT) : OK_STATUS;
+      return is_new && !edition->settings.decisions.psk_server ? status_of(STATUS_INVALID_ARGUMENT)
+                                                               : OK_STATUS;
     case PROOF_GOOD:
       break;
   }
@@ -294,8 +301,7 @@ static bool same_text(const char *a, const char *b) {
   return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
 }
 
-// Whether a peer that was verified by one would be by the other.
-static bool verify_alike(const struct edition *a, const struct edition *b) {
+bool edition_verifies_alike(const struct edition *a, const struct edition *b) {
   const struct tls_settings *one = &a->settings;
   const struct tls_settings *other = &b->settings;
   return a->trust == b->trust && one->verify_mode == other->verify_mode &&
@@ -310,7 +316,7 @@ static bool verify_alike(const struct edition *a, const struct edition *b) {
 // Tickets given out under the last edition go on to be good, unless a peer could use one to get
 // around what is verified now.
 static void inherit_tickets(struct edition *edition, const struct edition *base) {
-  if (base == NULL || !verify_alike(edition, base)) {
+  if (base == NULL || !edition_verifies_alike(edition, base)) {
     return;
   }
   unsigned char keys[256];
@@ -339,7 +345,9 @@ status_t edition_new(enum tls_context_kind kind, const struct edition *base,
   if (edition == NULL) {
     return tls_out_of_memory(error);
   }
+  static atomic_ullong num_editions;
   edition->kind = kind;
+  edition->serial = atomic_fetch_add(&num_editions, 1);
   list_init(&edition->link);
   arena_init(&edition->arena, ARENA_MAX);
   status_t status = make(edition, base, change, error);

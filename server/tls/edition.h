@@ -31,6 +31,7 @@ struct edition {
   size_t num_pairs;
   struct trust_set *trust;
   SSL_CTX *ctx;
+  uint64_t serial;  // no two editions of the process have the same
   struct tls_charge charge;
   struct tls_session_stats before;  // what the self-test left in ctx's counters
 };
@@ -43,6 +44,9 @@ status_t edition_new(enum tls_context_kind kind, const struct edition *base,
 
 // edition_free frees it. No session may be left that began with it. NULL is fine.
 void edition_free(struct edition *edition);
+
+// edition_verifies_alike tells whether a peer that was verified by one would be by the other.
+bool edition_verifies_alike(const struct edition *a, const struct edition *b);
 
 // edition_stats is what ctx has counted since.
 struct tls_session_stats edition_stats(const struct edition *edition);

@@ -20,7 +20,7 @@ enum {
 // ---------------------------------------------------------------------------------------------
 // Making one.
 
-static status_t check_role(const struct tls_context *context, enum engine_role role,
+status_t engine_check_role(const struct tls_context *context, enum engine_role role,
                            struct tls_error *error) {
   enum tls_context_kind kind = tls_context_get_kind(context);
   if (role == ENGINE_CLIENT && kind == TLS_CONTEXT_SERVER) {
@@ -67,6 +67,10 @@ static status_t set_up(struct engine *engine, const struct engine_config *config
   SSL_set_options(engine->ssl, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
   TRY(attach_pipe(engine, error));
   set_post_handshake_auth(engine);
+  if (!decisions_begin(engine)) {
+    return tls_out_of_memory(error);
+  }
+  events_listen(engine, engine->edition);
   if (engine->role == ENGINE_SERVER) {
     SSL_set_accept_state(engine->ssl);
     return OK_STATUS;
@@ -91,6 +95,7 @@ static struct engine *allocate(struct tls_context *context, const struct engine_
     engine->role = config->role;
     engine->context = tls_context_ref(context);
     engine->edition = tls_context_enter(context);
+    list_init(&engine->events);
     tls_error_clear(&engine->error);
     keep_owner(engine, config->owner);
     bytes_init(&engine->pipe.output,
@@ -101,7 +106,7 @@ static struct engine *allocate(struct tls_context *context, const struct engine_
 
 status_t engine_new(struct tls_context *context, const struct engine_config *config,
                     struct engine **out, struct tls_error *error) {
-  TRY(check_role(context, config->role, error));
+  TRY(engine_check_role(context, config->role, error));
   struct engine *engine = allocate(context, config);
   if (engine == NULL) {
     return tls_out_of_memory(error);
@@ -128,11 +133,14 @@ void engine_free(struct engine *engine) {
     return;
   }
   OBJECT_CHECK(engine, ENGINE_MAGIC);
+  decisions_end(engine);
   keep_resumable(engine);
   SSL_free(engine->ssl);
   ERR_clear_error();
+  events_end(engine);
   sk_X509_pop_free(engine->refused_chain, X509_free);
   bytes_cleanup(&engine->pipe.output);
+  engine_leave_switched(engine);
   tls_context_leave(engine->context, engine->edition);
   tls_context_unref(engine->context);
   explicit_bzero(engine->owner, sizeof(engine->owner));
@@ -180,7 +188,10 @@ static enum engine_result fail_for_good(struct engine *engine, int ssl_error, in
 
 // A later handshake on the same connection (key update, renegotiation) doesn't undo it.
 static void note_established(struct engine *engine) {
-  engine->established = engine->established || SSL_is_init_finished(engine->ssl) == 1;
+  if (!engine->established && SSL_is_init_finished(engine->ssl)) {
+    engine->established = true;
+    decisions_established(engine);
+  }
 }
 
 static enum engine_result result_of(struct engine *engine, int returned) {
@@ -189,14 +200,17 @@ static enum engine_result result_of(struct engine *engine, int returned) {
   if (returned > 0) {
     return ENGINE_DONE;
   }
+  if (engine_decision(engine) != NULL) {
+    return ENGINE_WANT_DECISION;
+  }
   int ssl_error = SSL_get_error(engine->ssl, returned);
   switch (ssl_error) {
     case SSL_ERROR_WANT_READ:
       return ENGINE_WANT_INPUT;
     case SSL_ERROR_WANT_WRITE:
       return ENGINE_WANT_OUTPUT;
-    case SSL_ERROR_WANT_ASYNC:
-      return ENGINE_WANT_DECISION;
+    case SSL_ERROR_WANT_ASYNC_JOB:
+      return fail_for_good(engine, ssl_error, ENOMEM);  // for another fibre
     case SSL_ERROR_ZERO_RETURN:
       // Before the handshake is over anybody can have sent it: it is no way to end well.
       return engine->established ? ENGINE_CLOSED : fail_for_good(engine, ssl_error, 0);
@@ -205,22 +219,31 @@ static enum engine_result result_of(struct engine *engine, int returned) {
   }
 }
 
-enum engine_result engine_handshake(struct engine *engine) {
-  begin(engine);
+// ENGINE_DONE when OpenSSL may be asked for a handshake.
+static enum engine_result look(const struct engine *engine) {
   if (engine->failed) {
     return ENGINE_FAILED;
   }
-  return result_of(engine, SSL_do_handshake(engine->ssl));
+  return engine_decision(engine) == NULL ? ENGINE_DONE : ENGINE_WANT_DECISION;
+}
+
+enum engine_result engine_handshake(struct engine *engine) {
+  begin(engine);
+  enum engine_result ready = look(engine);
+  return ready == ENGINE_DONE ? result_of(engine, SSL_do_handshake(engine->ssl)) : ready;
+}
+
+// ENGINE_DONE when OpenSSL may be asked for data.
+static enum engine_result prepare(struct engine *engine) {
+  return decisions_on_fibre(engine) ? engine_handshake(engine) : look(engine);
 }
 
 enum engine_result engine_read(struct engine *engine, void *out, size_t size, size_t *out_len) {
   begin(engine);
   *out_len = 0;
-  if (engine->failed) {
-    return ENGINE_FAILED;
-  }
-  if (size == 0) {
-    return ENGINE_DONE;
+  enum engine_result ready = prepare(engine);
+  if (ready != ENGINE_DONE || size == 0) {
+    return ready;
   }
   return result_of(engine, SSL_read_ex(engine->ssl, out, size, out_len));
 }
@@ -251,8 +274,9 @@ static enum engine_result refuse_write(struct engine *engine, struct slice data)
 
 enum engine_result engine_write(struct engine *engine, struct slice data, size_t *out_accepted) {
   *out_accepted = 0;
-  if (engine->failed) {
-    return ENGINE_FAILED;
+  enum engine_result ready = prepare(engine);
+  if (ready != ENGINE_DONE) {
+    return ready;
   }
   if (engine->close_sent) {
     return refuse_write(engine, data);

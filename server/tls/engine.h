@@ -42,6 +42,32 @@ enum engine_result {
   ENGINE_FAILED = 6   // engine_error says why; output may hold an alert
 };
 
+// What a context leaves to the client to decide (tls_decisions). The numbers are those of
+// tlsagent.v1.DecisionKind.
+enum engine_decision_kind {
+  ENGINE_DECIDE_NOTHING = 0,
+  ENGINE_DECIDE_SERVER_NAME = 1,
+  ENGINE_DECIDE_PSK_CLIENT = 2,
+  ENGINE_DECIDE_PSK_SERVER = 3
+};
+
+// A decision that the handshake waits for. A text that there is none of is NULL; all are UTF-8.
+struct engine_decision {
+  enum engine_decision_kind kind;
+  const char *server_name;   // SERVER_NAME: what the client asked for
+  const char *psk_hint;      // PSK_CLIENT: the server's, TLS 1.2 only
+  const char *psk_identity;  // PSK_SERVER: the client's
+};
+
+// The answer: ENGINE_PROCEED or ENGINE_REFUSE to a server name, ENGINE_PSK to the others.
+enum engine_answer_kind { ENGINE_PROCEED, ENGINE_REFUSE, ENGINE_PSK };
+struct engine_answer {
+  enum engine_answer_kind kind;
+  unsigned alert;        // REFUSE: an alert that TLS has (RFC 8446, section 6)
+  const char *identity;  // PSK: of a client, at most 256 bytes; "" of a server
+  struct slice key;      // PSK: at most 512 bytes; empty to go on without one
+};
+
 struct engine_config {
   enum engine_role role;
   const char *server_name;  // client: a name (sent as SNI) or an address; NULL for none
@@ -51,10 +77,11 @@ struct engine_config {
 };
 enum { ENGINE_OWNER_MAX = 32 };
 
-// engine_new makes an engine on a context, which it keeps a reference of. INVALID_ARGUMENT with
-// error: the role doesn't fit the context, the server name is malformed, a client whose context
-// checks host names has none, the session to resume was not sealed for this owner and context. One
-// that would get around what the engine verifies is not offered, which is no error.
+// engine_new makes an engine on a context, which it keeps a reference of; one whose context has
+// decisions about pre-shared keys is for one thread until its handshake is over. INVALID_ARGUMENT
+// with error: the role doesn't fit the context, the server name is malformed, a client whose
+// context checks host names has none, the session to resume was not sealed for this owner and
+// context. One that would get around what the engine verifies is not offered, which is no error.
 status_t engine_new(struct tls_context *context, const struct engine_config *config,
                     struct engine **out, struct tls_error *error);
 // engine_free frees it; nothing is sent. NULL is fine.
@@ -67,6 +94,23 @@ size_t engine_input_left(const struct engine *engine);
 
 // engine_output is the queue of ciphertext for the peer, for the caller to consume from.
 struct bytes *engine_output(struct engine *engine);
+
+// engine_decision is what the handshake waits for, or NULL; every operation gives
+// ENGINE_WANT_DECISION until it is answered. Good until the next operation.
+const struct engine_decision *engine_decision(const struct engine *engine);
+
+// engine_answer answers the decision; the next operation goes on. FAILED_PRECONDITION: none is
+// waited for; INVALID_ARGUMENT: the answer doesn't fit it, and it is waited for still. *out_why
+// then is a sentence. What is in the answer is copied, and the key is wiped once it was used.
+status_t engine_answer(struct engine *engine, const struct engine_answer *answer,
+                       const char **out_why);
+
+// engine_set_context puts a server engine that waits for the server-name decision, or one that has
+// neither sent nor received a message, on another context, as SSL_set_SSL_CTX(3) does:
+// certificates, trust, ALPN as a server, ciphers for TLS 1.2 and events are the new one's, all else
+// remains. INVALID_ARGUMENT with error: the role doesn't fit; FAILED_PRECONDITION: it is too late.
+status_t engine_set_context(struct engine *engine, struct tls_context *context,
+                            struct tls_error *error);
 
 // engine_handshake goes on with the handshake; ENGINE_DONE when it is over.
 enum engine_result engine_handshake(struct engine *engine);
@@ -102,6 +146,27 @@ enum engine_role engine_get_role(const struct engine *engine);
 
 // engine_release_buffers gives the record buffers of an idle engine back (SSL_free_buffers).
 void engine_release_buffers(struct engine *engine);
+
+// One of the events that a context reports (tls_events).
+enum engine_event_kind { ENGINE_EVENT_KEY_LOG, ENGINE_EVENT_MESSAGE };
+struct engine_event {
+  enum engine_event_kind kind;
+  struct slice data;  // KEY_LOG: the line, ASCII, a NUL behind it: a secret; MESSAGE: the bytes
+  bool sent;          // MESSAGE, as SSL_CTX_set_msg_callback(3) has them
+  int version;
+  int content_type;
+};
+
+// engine_take_events moves what has happened since into the arena, in order; at most about max
+// bytes, and at least one event. The rest is for the next time. RESOURCE_EXHAUSTED, and nothing
+// taken, past the arena's ceiling.
+//
+// At most ENGINE_EVENTS_MAX bytes of messages wait to be taken, overhead included, and a quarter as
+// much of key log. What comes beyond is dropped and counted (COUNTER_events_dropped). No handshake
+// and no single read or write of whole records comes near it.
+enum { ENGINE_EVENTS_MAX = 128 * 1024 };
+status_t engine_take_events(struct engine *engine, struct arena *arena, size_t max,
+                            struct engine_event **out, size_t *out_num);
 
 // What was negotiated, field for field the Negotiated of tlsagent.v1. Strings never NULL; they and
 // the slices live as long as the engine, or in the arena.

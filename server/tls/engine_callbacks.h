@@ -4,6 +4,8 @@
 
 #include <openssl/ssl.h>
 
+#include "server/tls/context.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -11,6 +13,12 @@ extern "C" {
 // engine_set_callbacks makes the engines of ctx see alerts and failed verifications. An SSL that
 // belongs to no engine is left alone.
 void engine_set_callbacks(SSL_CTX *ctx);
+
+// decisions_set_callback makes the servers of ctx ask about the server name, if settings say so.
+void decisions_set_callback(SSL_CTX *ctx, const struct tls_settings *settings);
+
+// events_set_callback makes the engines of ctx collect the key log, if settings say so.
+void events_set_callback(SSL_CTX *ctx, const struct tls_settings *settings);
 
 #ifdef __cplusplus
 }

@@ -15,11 +15,25 @@ extern "C" {
 
 enum { ENGINE_MAGIC = 0xe7617e00 };
 
+struct decisions;  // in engine_decision.c
+
+// A context and the edition of it that an engine uses.
+struct entry {
+  struct tls_context *context;  // NULL: none
+  struct edition *edition;
+};
+
 struct engine {
   uint32_t magic;
   enum engine_role role;
-  struct tls_context *context;
+  struct tls_context *context;  // that it was made on
   struct edition *edition;
+  struct entry serving;         // the one it was switched to, if any
+  struct entry next;            // the one to switch to when the decision is answered
+  struct decisions *decisions;  // NULL unless there can be any
+  struct list events;           // that nobody has taken yet
+  size_t message_bytes;         // of events, overhead included
+  size_t key_log_bytes;
   SSL *ssl;
   struct pipe pipe;
   bool established;
@@ -31,6 +45,29 @@ struct engine {
   uint8_t owner[ENGINE_OWNER_MAX];
   size_t owner_len;
 };
+
+// engine_check_role refuses a role that the context's kind has not.
+status_t engine_check_role(const struct tls_context *context, enum engine_role role,
+                           struct tls_error *error);
+
+// engine_switch_context goes over to engine->next, if there is one. False without memory.
+bool engine_switch_context(struct engine *engine);
+void engine_leave_switched(struct engine *engine);
+
+// decisions_begin sets up what the engine's context asks for; decisions_prepare does what a
+// context that it is switched to needs. False without memory.
+bool decisions_begin(struct engine *engine);
+bool decisions_prepare(struct engine *engine, const struct edition *edition);
+// decisions_on_fibre tells whether only a handshake may run now.
+bool decisions_on_fibre(const struct engine *engine);
+// decisions_established ends the handshakes' way of running: nothing is asked any more.
+void decisions_established(struct engine *engine);
+// decisions_end refuses what is still waited for. Before the SSL is freed, on its thread.
+void decisions_end(struct engine *engine);
+
+// events_listen collects messages, or no longer, as the edition says.
+void events_listen(struct engine *engine, const struct edition *edition);
+void events_end(struct engine *engine);
 
 // engine_name_setup sets the server name of a client engine: SNI for a name, and what is checked in
 // the peer's certificate when the context says so. INVALID_ARGUMENT with error.

@@ -13,7 +13,8 @@ enum {
   CACHE_SIZE_MAX = 1 << 20,
   ALPN_WIRE_MAX = 65535,
   LIST_MAX = 65536,  // bytes of a list of ciphers, groups or algorithms
-  SECURITY_LEVEL_MAX = 5
+  SECURITY_LEVEL_MAX = 5,
+  PSK_HINT_MAX = PSK_MAX_IDENTITY_LEN
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -68,6 +69,7 @@ static const struct text_field text_fields[] = {
     TEXT_FIELD(TLS_SET_GROUPS, groups),
     TEXT_FIELD(TLS_SET_SIGALGS, sigalgs),
     TEXT_FIELD(TLS_SET_CLIENT_SIGALGS, client_sigalgs),
+    TEXT_FIELD(TLS_SET_PSK_HINT, psk_hint),
 };
 
 enum { NUM_TEXT_FIELDS = sizeof(text_fields) / sizeof(text_fields[0]) };
@@ -143,6 +145,8 @@ static void merge_numbers(struct tls_settings *into, const struct tls_settings *
   MERGE(TLS_SET_SESSION_CACHE_SIZE, session_cache_size)
   MERGE(TLS_SET_SECURITY_LEVEL, security_level)
   MERGE(TLS_SET_POST_HANDSHAKE_AUTH, post_handshake_auth)
+  MERGE(TLS_SET_DECISIONS, decisions)
+  MERGE(TLS_SET_EVENTS, events)
 #undef MERGE
 }
 
@@ -226,6 +230,8 @@ static status_t check_ranges(const struct tls_settings *change, struct tls_error
        change->session_timeout, 0, INT32_MAX},
       {TLS_SET_SESSION_CACHE_SIZE, "settings.session_cache_size", "", change->session_cache_size, 0,
        CACHE_SIZE_MAX},
+      {TLS_SET_PSK_HINT, "settings.psk_identity_hint", " bytes",
+       clamped(strlen(change->psk_hint == NULL ? "" : change->psk_hint)), 0, PSK_HINT_MAX},
       {TLS_SET_SECURITY_LEVEL, "settings.security_level", "", change->security_level, 0,
        SECURITY_LEVEL_MAX},
   };
@@ -283,6 +289,25 @@ status_t settings_check(const struct tls_settings *change, const struct tls_sett
   TRY(check_texts(change, error));
   TRY(check_alpn(change, error));
   return check_hostname_rule(change, merged, error);
+}
+
+status_t settings_check_kind(enum tls_context_kind kind, const struct tls_settings *change,
+                             struct tls_error *error) {
+  bool client_only = kind == TLS_CONTEXT_CLIENT;
+  if (client_only && change->decisions.server_name) {
+    return tls_refuse(error, "settings.decisions.server_name", "a client is asked for no name");
+  }
+  if (client_only && change->decisions.psk_server) {
+    return tls_refuse(error, "settings.decisions.psk_server",
+                      "a client has no identity to look up");
+  }
+  if (client_only && settings_has(change, TLS_SET_PSK_HINT)) {
+    return tls_refuse(error, "settings.psk_identity_hint", "a client gives no hint");
+  }
+  if (kind == TLS_CONTEXT_SERVER && change->decisions.psk_client) {
+    return tls_refuse(error, "settings.decisions.psk_client", "a server offers no key");
+  }
+  return OK_STATUS;
 }
 
 status_t settings_alpn_wire(const struct tls_settings *settings, struct arena *arena,

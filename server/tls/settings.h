@@ -45,12 +45,16 @@ status_t settings_merge(struct tls_settings *into, const struct tls_settings *ch
 status_t settings_check(const struct tls_settings *change, const struct tls_settings *merged,
                         struct tls_error *error);
 
+// settings_check_kind refuses what a context of this kind has no use for.
+status_t settings_check_kind(enum tls_context_kind kind, const struct tls_settings *change,
+                             struct tls_error *error);
+
 // settings_alpn_wire gives the protocols as TLS has them on the wire: each after its length.
 status_t settings_alpn_wire(const struct tls_settings *settings, struct arena *arena,
                             struct slice *out);
 
-// settings_apply puts every field that is present on a fresh SSL_CTX of this kind, except ALPN. The
-// refused item is "settings.ciphers" and so on.
+// settings_apply puts every field that is present on a fresh SSL_CTX of this kind, except ALPN,
+// decisions and events. The refused item is "settings.ciphers" and so on.
 status_t settings_apply(SSL_CTX *ctx, enum tls_context_kind kind,
                         const struct tls_settings *settings, struct tls_error *error);
 

@@ -208,6 +208,14 @@ static status_t apply_dh_params(const struct applying *to) {
   return OK_STATUS;
 }
 
+static status_t apply_psk_hint(const struct applying *to) {
+  if (settings_has(to->settings, TLS_SET_PSK_HINT) &&
+      !SSL_CTX_use_psk_identity_hint(to->ctx, to->settings->psk_hint)) {
+    return tls_refuse(to->error, "settings.psk_identity_hint", "refused by OpenSSL");
+  }
+  return OK_STATUS;
+}
+
 static uint64_t default_options(void) {
   return (SSL_OP_ALL & ~(uint64_t)SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS) | SSL_OP_NO_SSLv3 |
          SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE;
@@ -235,6 +243,7 @@ status_t settings_apply(SSL_CTX *ctx, enum tls_context_kind kind,
   TRY(apply_verification(&to));
   TRY(apply_sessions(&to));
   TRY(apply_dh_params(&to));
+  TRY(apply_psk_hint(&to));
   ERR_clear_error();
   return OK_STATUS;
 }

@@ -128,6 +128,8 @@ METHOD("SessionService", "UpdateKeys", UpdateKeysRequest, UpdateKeysResponse, up
        update_keys_response);
 METHOD("SessionService", "SharedCiphers", SharedCiphersRequest, SharedCiphersResponse,
        shared_ciphers_request, shared_ciphers_response);
+METHOD("SessionService", "SetContext", SetContextRequest, SetContextResponse, set_context_request,
+       set_context_response);
 METHOD("SessionService", "Close", CloseSessionRequest, CloseSessionResponse, close_session_request,
        close_session_response);
 #undef METHOD

@@ -73,7 +73,10 @@ TEST_P(EveryVersion, DoesAnythingGetThroughOnASocket) {
 TEST_F(Session, IsADecisionNobodyAskedForRefused) {
   uint64_t session = OpenInMemory();
   V1(DecisionAnswer) decision;
+  V1(Proceed) proceed = TLSAGENT__V1__PROCEED__INIT;
   tlsagent__v1__decision_answer__init(&decision);
+  decision.answer_case = TLSAGENT__V1__DECISION_ANSWER__ANSWER_PROCEED;
+  decision.proceed = &proceed;
   auto handshake = New<V1(HandshakeRequest)>();
   auto read = New<V1(ReadRequest)>();
   auto write = New<V1(WriteRequest)>();

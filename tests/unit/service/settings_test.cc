@@ -46,23 +46,25 @@ TEST_F(Settings, AreNoneNone) {
 struct All {
   V1(VersionBound) min = TLSAGENT__V1__VERSION_BOUND__INIT;
   V1(VersionBound) max = TLSAGENT__V1__VERSION_BOUND__INIT;
-  V1(StringValue) texts[5];
+  V1(StringValue) texts[6];
   V1(UInt64Value) bits[2];
   V1(UInt32Value) numbers[6];
   V1(VerifyModeValue) mode = TLSAGENT__V1__VERIFY_MODE_VALUE__INIT;
   V1(BoolValue) bools[2];
   V1(AlpnSettings) alpn = TLSAGENT__V1__ALPN_SETTINGS__INIT;
+  V1(DecisionSettings) decisions = TLSAGENT__V1__DECISION_SETTINGS__INIT;
+  V1(EventSettings) events = TLSAGENT__V1__EVENT_SETTINGS__INIT;
   V1(BytesValue) id = TLSAGENT__V1__BYTES_VALUE__INIT;
   ProtobufCBinaryData protocols[2] = {Binary(h2), Binary(http)};
   static const std::string h2;
   static const std::string http;
 
   All() {
-    static const char *kTexts[] = {"AES128", "TLS_AES_128_GCM_SHA256", "X25519", "RSA+SHA256",
-                                   "ECDSA+SHA256"};
+    static const char *kTexts[] = {"AES128",     "TLS_AES_128_GCM_SHA256", "X25519",
+                                   "RSA+SHA256", "ECDSA+SHA256",           "hint"};
     min.version = TLSAGENT__V1__PROTOCOL_VERSION__PROTOCOL_VERSION_TLS_1_0;
     max.version = TLSAGENT__V1__PROTOCOL_VERSION__PROTOCOL_VERSION_TLS_1_3;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
       tlsagent__v1__string_value__init(&texts[i]);
       texts[i].value = (char *)kTexts[i];
     }
@@ -80,6 +82,8 @@ struct All {
     alpn.protocols = protocols;
     alpn.n_protocols = 2;
     alpn.require_overlap = true;
+    decisions.server_name = decisions.psk_server = true;
+    events.messages = true;
     id.value = Binary(h2);
   }
 
@@ -105,6 +109,9 @@ struct All {
     out.post_handshake_auth = &bools[1];
     out.alpn = &alpn;
     out.session_id_context = &id;
+    out.psk_identity_hint = &texts[5];
+    out.decisions = &decisions;
+    out.events = &events;
     return out;
   }
 };
@@ -122,7 +129,8 @@ TEST_F(Settings, DoesEveryFieldSurviveBothWays) {
   from_ = all.Message();
   struct tls_settings read = Read();
   ASSERT_FALSE(refused(&refusal_)) << refusal_.text;
-  EXPECT_EQ((uint32_t)TLS_SET_DH_PARAMS - 1, read.present) << "all but the parameters";
+  EXPECT_EQ((uint32_t)(TLS_SET_EVENTS * 2 - 1) & ~(uint32_t)TLS_SET_DH_PARAMS, read.present)
+      << "all but the parameters";
   V1(ContextSettings) *written = write_settings(&arena_, &read);
   ASSERT_NE(nullptr, written);
   EXPECT_EQ(Packed(&from_), Packed(written));
@@ -178,23 +186,6 @@ TEST_F(Settings, AreNumbersBeyondOpenSslsNotTurnedIntoOthers) {
   EXPECT_EQ(INT32_MAX, read.verify_depth);
   EXPECT_EQ(INT32_MAX, read.security_level) << "which there is not: refused by tls";
   EXPECT_EQ((long)UINT32_MAX, read.session_timeout);
-}
-
-TEST_F(Settings, IsWhatThisBuildCantDoSaid) {
-  V1(DecisionSettings) decisions = TLSAGENT__V1__DECISION_SETTINGS__INIT;
-  V1(EventSettings) events = TLSAGENT__V1__EVENT_SETTINGS__INIT;
-  V1(StringValue) hint = TLSAGENT__V1__STRING_VALUE__INIT;
-  from_.decisions = &decisions;
-  from_.events = &events;
-  EXPECT_EQ(STATUS_OK, Refused()) << "nothing is asked of them";
-  for (protobuf_c_boolean *flag : {&decisions.server_name, &decisions.psk_client,
-                                   &decisions.psk_server, &events.key_log, &events.messages}) {
-    *flag = true;
-    EXPECT_EQ(STATUS_UNIMPLEMENTED, Refused());
-    *flag = false;
-  }
-  from_.psk_identity_hint = &hint;
-  EXPECT_EQ(STATUS_UNIMPLEMENTED, Refused());
 }
 
 TEST_F(Settings, IsTheFirstReasonTheOneThatCounts) {

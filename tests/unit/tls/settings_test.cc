@@ -70,6 +70,44 @@ TEST_F(SettingsTest, IsEveryNumberOutOfRangeNamed) {
   }
 }
 
+TEST_F(SettingsTest, IsWhatAKindHasNoUseForRefused) {
+  struct Row {
+    tls_context_kind kind;
+    const char *item;
+    std::function<void(Change &)> set;
+  };
+  const Row rows[] = {
+      {TLS_CONTEXT_CLIENT, "settings.decisions.server_name",
+       [](Change &c) { c.Set(TLS_SET_DECISIONS).decisions.server_name = true; }},
+      {TLS_CONTEXT_CLIENT, "settings.decisions.psk_server",
+       [](Change &c) { c.Set(TLS_SET_DECISIONS).decisions.psk_server = true; }},
+      {TLS_CONTEXT_CLIENT, "settings.psk_identity_hint",
+       [](Change &c) { c.Set(TLS_SET_PSK_HINT).psk_hint = ""; }},
+      {TLS_CONTEXT_SERVER, "settings.decisions.psk_client",
+       [](Change &c) { c.Set(TLS_SET_DECISIONS).decisions.psk_client = true; }},
+  };
+  for (const Row &row : rows) {
+    Change change;
+    row.set(change);
+    tls_error_clear(&error_);
+    ExpectRefused(settings_check_kind(row.kind, &change.get()->settings, &error_).code, row.item,
+                  row.kind == TLS_CONTEXT_CLIENT ? "client" : "server");
+    EXPECT_EQ(settings_check_kind(TLS_CONTEXT_BOTH, &change.get()->settings, &error_).code,
+              STATUS_OK);
+    change.Set(TLS_SET_DECISIONS).decisions = {};
+  }
+}
+
+TEST_F(SettingsTest, HasAHintOneLength) {
+  std::string longest(256, 'h');
+  Change change;
+  change.Set(TLS_SET_PSK_HINT).psk_hint = longest.c_str();
+  EXPECT_EQ(Check(change), STATUS_OK);
+  longest += 'h';
+  change.Set(TLS_SET_PSK_HINT).psk_hint = longest.c_str();
+  ExpectRefused(Check(change), "settings.psk_identity_hint", "257 bytes");
+}
+
 TEST_F(SettingsTest, IsAHugeListRefused) {
   std::string huge(70000, 'A');
   Change change;
