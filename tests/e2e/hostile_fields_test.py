@@ -55,7 +55,7 @@ class World:
             groups="X25519", signature_algorithms="ECDSA+SHA256", client_signature_algorithms="ECDSA+SHA256", options=0,
             verify_mode=1, verify_flags=0, host_flags=0, verify_depth=5, check_hostname=False, alpn=[b"h2"],
             num_tickets=1, session_id_context=b"x", session_timeout_seconds=10, session_cache_size=1, security_level=1,
-            post_handshake_auth=False)
+            post_handshake_auth=False, psk_identity_hint="x", decisions=["server_name"], events=["messages"])
 
     def sample_ContextService_Create(self, request):
         request.kind = context_pb2.CONTEXT_KIND_BOTH

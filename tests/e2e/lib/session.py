@@ -46,7 +46,7 @@ def context_request(kind, pair=None, trust=(), **settings):
 
 
 def fill_settings(message, **settings):
-    """ContextSettings from plain values: min_version=772, ciphers="...", alpn=[b"h2"]."""
+    """ContextSettings from plain values: min_version=772, ciphers="...", alpn=[b"h2"], events=["messages"]."""
     for name, value in settings.items():
         if name == "alpn_require_overlap":
             message.alpn.require_overlap = value
@@ -59,6 +59,10 @@ def fill_settings(message, **settings):
             field.SetInParent()
         elif name == "dh_params":
             field.data = value
+        elif name in ("decisions", "events"):
+            for flag in value:
+                setattr(field, flag, True)
+            field.SetInParent()
         else:
             field.value = value
             field.SetInParent()
