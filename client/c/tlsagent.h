@@ -778,7 +778,10 @@ enum tlsagent_answer {
   TLSAGENT_ANSWER_PSK = 3,      // use this identity (clients) and key
 };
 
-// struct tlsagent_decision_answer answers a decision; answer says which fields count.
+// struct tlsagent_decision_answer answers a decision; answer says which fields count. PROCEED and
+// REFUSE are for SERVER_NAME, PSK for the others; an empty key is none. What doesn't fit fails with
+// TLSAGENT_RPC_INVALID_ARGUMENT and the decision stays; one that nobody waits for, with
+// TLSAGENT_RPC_FAILED_PRECONDITION.
 struct tlsagent_decision_answer {
   enum tlsagent_answer answer;
   uint32_t alert;

@@ -64,8 +64,8 @@ enum {
   // Stream, names, the partial header.
   CONNECTION = 16 * KIB,
   // An SSL in mid-handshake with its certificates (measured: 97 KiB), the engine's own output
-  // queue, and what was received and not yet taken.
-  SESSION = (100 + 64 + 48) * KIB,
+  // queue, what was received and not yet taken; the fibre and the events of one that has them.
+  SESSION = (100 + 64 + 48 + 36 + 160) * KIB,
   // A slot in a table, or a name of 255 bytes.
   HANDLE = 1 * KIB,
   // An SSL_CTX without materials.

@@ -86,6 +86,9 @@ class DecisionTest(paths.PathTests, E2ETest):
         self.assertEqual(response.progress.state, WANT_DECISION)
         return session, puppet, handshake
 
+    def num_sessions(self):
+        return self.daemon.leftovers().get("session", 0)
+
     def finish(self, session, response):
         while response.progress.state == WANT_READ:
             session.receive()
@@ -226,12 +229,12 @@ class ServerNames(DecisionTest):
 
     @each(path=PATHS)
     def test_those_that_wait_end_with_their_client(self, path):
-        before = self.daemon.leftovers().get("session", 0)
+        timing.eventually(lambda: self.num_sessions() == 0, "those of other tests are gone")
         with Client(self.daemon.path) as goes:
             context = sessions.context(goes, "server", pki.server("ecdsa"), decisions=["server_name"])
             waiting = [self.asked(path, context, rpc=goes) for _ in range(5)]
-            self.assertEqual(self.daemon.leftovers().get("session", 0), before + 5)
-        timing.eventually(lambda: self.daemon.leftovers().get("session", 0) == before, "they are gone")
+            self.assertEqual(self.num_sessions(), 5)
+        timing.eventually(lambda: self.num_sessions() == 0, "they are gone")
         for session, _, handshake in waiting:
             session.sock.close()  # the daemon's copy is closed already
             with self.assertRaises(ssl.SSLError):
@@ -369,7 +372,7 @@ class Keys(DecisionTest):
 
     @each(path=PATHS, version=paths.VERSIONS)
     def test_those_that_wait_end_with_their_client(self, path, version):
-        before = self.daemon.leftovers().get("session", 0)
+        timing.eventually(lambda: self.num_sessions() == 0, "those of other tests are gone")
         with Client(self.daemon.path) as goes:
             request = sessions.context_request("server", decisions=["psk_server"], **self.PSK_ONLY, **sessions.only(version))
             context = goes.context.Create(request).context
@@ -381,8 +384,8 @@ class Keys(DecisionTest):
                     session.receive()
                     response = self.step(session)
                 self.assertEqual(response.progress.state, WANT_DECISION)
-            self.assertEqual(self.daemon.leftovers().get("session", 0), before + 5)
-        timing.eventually(lambda: self.daemon.leftovers().get("session", 0) == before, "they are gone")
+            self.assertEqual(self.num_sessions(), 5)
+        timing.eventually(lambda: self.num_sessions() == 0, "they are gone")
 
     def test_200_that_wait_hold_up_nobody(self):
         context = self.client_context("tls13")
