@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include "server/tls/names.h"
+#include "server/tls/engine_private.h"
 #include "tests/unit/tls/harness.h"
 
 namespace {
@@ -439,7 +439,60 @@ TEST_P(Keys, AreTheNameAndTheKeyTwoDecisions) {
   EXPECT_TRUE(ends.established());
 }
 
-// A server that accepts no key is asked no more than so many times.
+std::string Number(size_t value, int bytes) {
+  std::string out;
+  for (int i = bytes - 1; i >= 0; i--) {
+    out += (char)(value >> (8 * i));
+  }
+  return out;
+}
+
+// A ClientHello whose pre_shared_key, the last of its extensions, offers so many identities.
+std::string WithIdentities(const std::string &record, int num) {
+  const size_t session_id = 5 + 4 + 2 + 32;
+  const size_t ciphers = session_id + 1 + (uint8_t)record[session_id];
+  const size_t extensions = ciphers + 2 + (uint8_t)record[ciphers] * 256 +
+                            (uint8_t)record[ciphers + 1] + 2;  // and no compression
+  size_t at = extensions + 2;
+  while (record.substr(at, 2) != Number(0x29, 2)) {
+    at += 4 + (uint8_t)record[at + 2] * 256 + (uint8_t)record[at + 3];
+  }
+  std::string identities;
+  std::string binders;
+  for (int i = 0; i < num; i++) {
+    identities += Number(2, 2) + "me" + Number(0, 4);
+    binders += Number(32, 1) + std::string(32, 'b');
+  }
+  std::string psk = Number(identities.size(), 2) + identities + Number(binders.size(), 2) + binders;
+  std::string all = record.substr(extensions + 2, at - extensions - 2) + Number(0x29, 2) +
+                    Number(psk.size(), 2) + psk;
+  std::string body = record.substr(9, extensions - 9) + Number(all.size(), 2) + all;
+  return record.substr(0, 3) + Number(body.size() + 4, 2) + Number(1, 1) + Number(body.size(), 3) +
+         body;
+}
+
+TEST_P(Keys, IsThereAnEndToTheQuestionsOfOneHello) {
+  if (GetParam() != TLS1_3_VERSION) {
+    GTEST_SKIP() << "there is one identity in TLS 1.2";
+  }
+  Ends ends = Begin();
+  ends.Shake();
+  EXPECT_EQ(STATUS_OK, Answer(ends.client, Psk("me", "secret")));
+  EXPECT_EQ(ENGINE_WANT_INPUT, engine_handshake(ends.client.get()));
+  ends.to_server.TakeFrom(ends.client.get());
+  ends.to_server.content() = WithIdentities(ends.to_server.content(), 100);
+  int asked = 0;
+  ends.to_server.ShowTo(ends.server.get());
+  while (engine_handshake(ends.server.get()) == ENGINE_WANT_DECISION) {
+    EXPECT_STREQ("me", engine_decision(ends.server.get())->psk_identity);
+    EXPECT_EQ(STATUS_OK, Answer(ends.server, Psk("", "")));
+    asked++;
+  }
+  ends.to_server.Done(ends.server.get());
+  EXPECT_EQ(32, asked);
+  EXPECT_TRUE(engine_failed(ends.server.get()));
+}
+
 TEST_P(Keys, IsAServerWithPskCiphersAloneMadeThoughItCantBeTried) {
   Change change = PskChange(true);
   change.Pair(pki_get()->server);
@@ -448,13 +501,28 @@ TEST_P(Keys, IsAServerWithPskCiphersAloneMadeThoughItCantBeTried) {
 
 // ---------------------------------------------------------------------------------------------
 
+// What can be seen of it. The callback of ClientHellos and that of messages have no getters.
 TEST_F(EngineDecision, DoContextsThatAskForNothingHaveNoCallbacks) {
-  Change server = ServerChange();
-  Context plain = MakeContext(TLS_CONTEXT_SERVER, server);
-  Ends ends(MakeClient(client_), MakeServer(plain));
+  for (bool asks : {false, true}) {
+    Change change = ServerChange();
+    change.Set(TLS_SET_DECISIONS).decisions = {asks, false, asks};
+    change.Set(TLS_SET_EVENTS).events = {asks, asks};
+    Context context = MakeContext(TLS_CONTEXT_SERVER, change);
+    Engine server = MakeServer(context);
+    SSL *ssl = server->ssl;
+    EXPECT_EQ(asks, SSL_CTX_get_keylog_callback(SSL_get_SSL_CTX(ssl)) != nullptr);
+    EXPECT_EQ(asks, (SSL_get_mode(ssl) & SSL_MODE_ASYNC) != 0);
+    EXPECT_EQ(asks, server->decisions != nullptr);
+    EXPECT_EQ(0, SSL_CTX_get_mode(SSL_get_SSL_CTX(ssl)) & SSL_MODE_ASYNC);
+  }
+}
+
+TEST_P(Keys, AreFibresGivenUpWithTheHandshake) {
+  Ends ends = ClientAnswered();
+  EXPECT_EQ(STATUS_OK, Answer(ends.server, Psk("", "secret")));
   ends.Shake();
-  EXPECT_TRUE(ends.established());
-  EXPECT_EQ(nullptr, engine_decision(ends.server.get()));
+  EXPECT_EQ(0, SSL_get_mode(ends.client->ssl) & SSL_MODE_ASYNC);
+  EXPECT_EQ(0, SSL_get_mode(ends.server->ssl) & SSL_MODE_ASYNC);
 }
 
 }  // namespace
