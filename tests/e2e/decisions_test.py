@@ -3,6 +3,7 @@
 import os
 import socket
 import ssl
+import subprocess
 import sys
 
 import paths
@@ -429,6 +430,27 @@ class Keys(DecisionTest):
             self.assertNotIn(KEY, response.SerializeToString())
         self.assertNotIn(KEY.hex(), self.daemon.log())
         session.close()
+
+
+class ThroughLibtlsagent(DecisionTest):
+    """Both ends in one program of C, a name and a key at a time."""
+
+    def setUp(self):
+        if timing.SANITIZER == "tsan":
+            self.skipTest("ThreadSanitizer knows no fibres")
+        super().setUp()
+
+    def test_the_library_carries_decisions_and_events(self):
+        program = os.path.join(os.environ["TLSAGENT_C_DIR"], "decide")
+        done = subprocess.run([program, self.daemon.path], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=3 * timing.PATIENCE)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        good, bad = done.stdout.split("name bad.test\n")
+        self.assertEqual(good.splitlines(), [
+            "client, hint absent", "name host.test", "server, identity me", "client done, server done, 10 lines",
+            "client, hint absent"])
+        self.assertRegex(bad, "^(.*\n)?failed: .*(CALLBACK_FAILED|callback failed)")
+        self.assertRegex(bad, "server failed, 0 lines\n$")
 
 
 class Events(DecisionTest):

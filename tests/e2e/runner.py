@@ -22,6 +22,7 @@ PROGRAMS = {
     "LIBTLSAGENT": "client/c/libtlsagent.so",
     "TLSAGENT_GO_DIR": "tests/e2e/go/bin",
     "TLSAGENT_LIBRARY_USER": "tests/e2e/c/library",
+    "TLSAGENT_C_DIR": "tests/e2e/c",
 }
 # What tests import: the modules they share, and tlsagent.v1.*_pb2 and ttrpc.*_pb2.
 MODULES = ["tests/e2e/lib", "proto"]
