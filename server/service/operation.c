@@ -165,7 +165,7 @@ static void write_events(struct operation *operation, Tlsagent__V1__Progress *ou
   size_t num = 0;
   status_t taken = engine_take_events(session_engine(operation->session), arena, payload_max() / 4,
                                       &events, &num);
-  if (status_ok(taken)) {
+  if (status_ok(taken) && num > 0) {
     out->events = convert_events(arena, events, num, &out->n_events);
   }
 }

@@ -133,8 +133,12 @@ static status_t copy_events(const struct engine *engine, struct arena *arena,
 status_t engine_take_events(struct engine *engine, struct arena *arena, size_t max,
                             struct engine_event **out, size_t *out_num) {
   OBJECT_CHECK(engine, ENGINE_MAGIC);
-  size_t num = count(engine, max);
+  *out = NULL;
   *out_num = 0;
+  if (list_empty(&engine->events)) {
+    return OK_STATUS;
+  }
+  size_t num = count(engine, max);
   *out = arena_array(arena, num, sizeof(**out));
   ENSURE(*out != NULL, RESOURCE_EXHAUSTED);
   TRY(copy_events(engine, arena, *out, num));

@@ -1,5 +1,6 @@
 #include "server/tls/settings.h"
 
+#include <openssl/async.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -306,6 +307,10 @@ status_t settings_check_kind(enum tls_context_kind kind, const struct tls_settin
   }
   if (kind == TLS_CONTEXT_SERVER && change->decisions.psk_client) {
     return tls_refuse(error, "settings.decisions.psk_client", "a server offers no key");
+  }
+  if ((change->decisions.psk_client || change->decisions.psk_server) && !ASYNC_is_capable()) {
+    return tls_refuse(error, "settings.decisions",
+                      "this OpenSSL has no fibres for keys to wait on");
   }
   return OK_STATUS;
 }

@@ -365,6 +365,19 @@ TEST_P(Keys, IsNobodyAskedAboutAnIdentityThatIsNoText) {
   EXPECT_EQ(nullptr, engine_decision(ends.server.get()));
 }
 
+TEST_P(Keys, IsNobodyAskedAboutAHintThatIsNoText) {
+  if (GetParam() != TLS1_2_VERSION) {
+    GTEST_SKIP() << "there are no hints";
+  }
+  Change server = PskChange(true);
+  server.Set(TLS_SET_PSK_HINT).psk_hint = "\xff\xfe";
+  Context hostile = MakeContext(TLS_CONTEXT_SERVER, server);
+  Ends ends(MakeClient(psk_client_), MakeServer(hostile));
+  ends.Shake();
+  EXPECT_EQ(ENGINE_FAILED, ends.client_result);
+  EXPECT_EQ(nullptr, engine_decision(ends.client.get()));
+}
+
 // What they leave behind is for LeakSanitizer to say.
 TEST_P(Keys, AreEnginesThatWaitFreed) {
   for (int i = 0; i < 100; i++) {
