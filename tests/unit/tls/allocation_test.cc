@@ -152,6 +152,65 @@ TEST_F(AllocationTest, DoesASessionFailWithAReasonOrNotAtAll) {
   EXPECT_TRUE(ends.established());
 }
 
+// Answers whatever is asked, and puts a server on the other context first.
+void Decide(engine *engine, tls_context *other) {
+  const struct engine_decision *decision = engine_decision(engine);
+  struct engine_answer answer = {};
+  const char *why = nullptr;
+  Error error;
+  if (decision == nullptr) {
+    return;
+  }
+  if (decision->kind == ENGINE_DECIDE_SERVER_NAME) {
+    (void)engine_set_context(engine, other, &error).code;
+  }
+  answer.kind = decision->kind == ENGINE_DECIDE_SERVER_NAME ? ENGINE_PROCEED : ENGINE_PSK;
+  answer.identity = decision->kind == ENGINE_DECIDE_PSK_CLIENT ? "me" : "";
+  answer.key = slice_of_string("secret");
+  EXPECT_EQ(engine_answer(engine, &answer, &why).code, STATUS_OK);
+}
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WITHOUT_FIBRES  // ThreadSanitizer ends a program that goes back to one
+#endif
+#endif
+
+#ifndef WITHOUT_FIBRES
+TEST_F(AllocationTest, DoesASessionThatAsksFailOrNotAtAll) {
+  Change server_change = ServerChange();
+  server_change.Set(TLS_SET_DECISIONS).decisions = {true, false, true};
+  server_change.Set(TLS_SET_EVENTS).events = {true, true};
+  Change other_change = ServerChange();
+  Change client_change = ClientChange();
+  client_change.Set(TLS_SET_DECISIONS).decisions.psk_client = true;
+  client_change.Set(TLS_SET_CIPHERSUITES).ciphersuites = "TLS_AES_128_GCM_SHA256";
+  Context server = MakeContext(TLS_CONTEXT_SERVER, server_change);
+  Context other = MakeContext(TLS_CONTEXT_SERVER, other_change);
+  Context client = MakeContext(TLS_CONTEXT_CLIENT, client_change);
+  int established = 0;
+  FailEach(
+      [&] {
+        const engine_config client_config = {ENGINE_CLIENT, "host.test"};
+        const engine_config server_config = {ENGINE_SERVER};
+        engine *made[2] = {nullptr, nullptr};
+        Error error;
+        (void)engine_new(client.get(), &client_config, &made[0], &error).code;
+        (void)engine_new(server.get(), &server_config, &made[1], &error).code;
+        Ends ends{Engine(made[0]), Engine(made[1])};
+        for (int i = 0; made[0] != nullptr && made[1] != nullptr && i < 4; i++) {
+          ends.Shake();
+          Decide(made[0], nullptr);
+          Decide(made[1], other.get());
+        }
+        left = -1;
+        established += made[0] != nullptr && made[1] != nullptr && ends.established();
+      },
+      23);
+  EXPECT_GT(established, 0);
+}
+#endif
+
 TEST_F(AllocationTest, IsACertificateDecodedWholeOrNotAtAll) {
   slice der = pki_get()->server->der;
   Arena whole;
