@@ -5,19 +5,10 @@
 
 #include <thread>
 
+#include "tests/support/fibres.h"
 #include "tests/unit/session/harness.h"
 
 namespace {
-
-// ThreadSanitizer ends the program when a fibre is gone back to.
-bool CanGoBackToFibres() {
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-  return false;
-#endif
-#endif
-  return true;
-}
 
 unsigned GiveKey(SSL *, const char *, char *identity, unsigned max_identity, unsigned char *key,
                  unsigned) {

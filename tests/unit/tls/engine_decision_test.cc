@@ -3,20 +3,10 @@
 #include <thread>
 
 #include "server/tls/engine_private.h"
+#include "tests/support/fibres.h"
 #include "tests/unit/tls/harness.h"
 
 namespace {
-
-// ThreadSanitizer follows setjmp and longjmp by the height of the stack, and ends the program when
-// a fibre, whose stack lies elsewhere, is gone back to.
-bool CanGoBackToFibres() {
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-  return false;
-#endif
-#endif
-  return true;
-}
 
 struct engine_answer Proceed() {
   struct engine_answer answer = {};
