@@ -45,7 +45,7 @@ static size_t round_up(size_t size) {
   return size == 0 ? ALIGNMENT : (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-void *arena_alloc(struct arena *arena, size_t size) {
+uint8_t *arena_bytes(struct arena *arena, size_t size) {
   if (size > SIZE_MAX - ALIGNMENT || round_up(size) > arena->max - arena->used) {
     arena->exhausted = true;
     return NULL;
@@ -56,10 +56,15 @@ void *arena_alloc(struct arena *arena, size_t size) {
     arena->exhausted = true;
     return NULL;
   }
-  void *out = block->data + block->used;
+  uint8_t *out = block->data + block->used;
   block->used += rounded;
   arena->used += rounded;
-  return memset(out, 0, size);
+  return out;
+}
+
+void *arena_alloc(struct arena *arena, size_t size) {
+  uint8_t *out = arena_bytes(arena, size);
+  return out == NULL ? NULL : memset(out, 0, size);
 }
 
 void *arena_array(struct arena *arena, size_t num, size_t size) {
@@ -71,7 +76,7 @@ void *arena_array(struct arena *arena, size_t num, size_t size) {
 }
 
 uint8_t *arena_copy(struct arena *arena, struct slice data) {
-  uint8_t *copy = arena_alloc(arena, data.len);
+  uint8_t *copy = arena_bytes(arena, data.len);
   if (copy != NULL && data.len > 0) {
     memcpy(copy, data.data, data.len);
   }

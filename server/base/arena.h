@@ -31,6 +31,9 @@ void arena_init(struct arena *arena, size_t max);
 // memory. A size of 0 gives a pointer that must not be read.
 void *arena_alloc(struct arena *arena, size_t size);
 
+// arena_bytes is arena_alloc for bytes that are written before anybody reads them: not zeroed.
+uint8_t *arena_bytes(struct arena *arena, size_t size);
+
 // arena_array returns room for num elements of the given size, or NULL; num * size can't overflow.
 void *arena_array(struct arena *arena, size_t num, size_t size);
 

@@ -76,10 +76,14 @@ status_t bytes_append(struct bytes *bytes, struct slice data) {
 
 void bytes_consume(struct bytes *bytes, size_t n) {
   assert(n <= bytes_len(bytes));
-  if (n == 0) {
-    return;
+  if (n > 0) {
+    explicit_bzero(bytes->data + bytes->start, n);
+    bytes_skip(bytes, n);
   }
-  explicit_bzero(bytes->data + bytes->start, n);
+}
+
+void bytes_skip(struct bytes *bytes, size_t n) {
+  assert(n <= bytes_len(bytes));
   bytes->start += n;
   if (bytes->start == bytes->end) {
     bytes->start = 0;

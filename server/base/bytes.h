@@ -54,6 +54,10 @@ status_t bytes_append(struct bytes *bytes, struct slice data);
 // plaintext of one client through memory that another's may use next.
 void bytes_consume(struct bytes *bytes, size_t n);
 
+// bytes_skip drops them too, and leaves them where they were: for what everybody may see, as
+// ciphertext is.
+void bytes_skip(struct bytes *bytes, size_t n);
+
 // bytes_release_if_empty gives the memory of an empty queue back.
 void bytes_release_if_empty(struct bytes *bytes);
 

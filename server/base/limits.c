@@ -57,8 +57,9 @@ status_t limits_set(struct limits *limits, const char *assignment) {
 
 enum {
   KIB = 1024,
-  // OpenSSL's code, tables, error queues; the secure heap; ours.
-  PROCESS = 32 * 1024 * KIB,
+  // OpenSSL's code, tables, error queues; the secure heap; ours; bundles of CA certificates that
+  // stay parsed (server/tls/trust.c).
+  PROCESS = 48 * 1024 * KIB,
   // Its stack as far as it is used, ring, timers, recycled calls; the arena of the call it runs.
   WORKER = 10 * 1024 * KIB,
   // Stream, names, the partial header.

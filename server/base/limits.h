@@ -18,10 +18,10 @@ extern "C" {
   X(connections_per_owner, 512, 1, 1000000, "RPC connections of one user id")               \
   X(sessions, 4096, 1, 1000000, "TLS sessions at a time")                                   \
   X(sessions_per_owner, 3072, 1, 1000000, "TLS sessions of one user id")                    \
-  X(contexts, 256, 1, 1000000, "handles and names of contexts at a time")                   \
-  X(contexts_per_owner, 128, 1, 1000000, "handles and names of contexts of one user id")    \
-  X(context_editions, 320, 1, 1000000, "contexts in memory, and changed ones still in use") \
-  X(context_editions_per_owner, 240, 1, 1000000, "the same of one user id")                 \
+  X(contexts, 512, 1, 1000000, "handles and names of contexts at a time")                   \
+  X(contexts_per_owner, 256, 1, 1000000, "handles and names of contexts of one user id")    \
+  X(context_editions, 640, 1, 1000000, "contexts in memory, and changed ones still in use") \
+  X(context_editions_per_owner, 480, 1, 1000000, "the same of one user id")                 \
   X(calls, 1024, 1, 1000000, "calls in flight")                                             \
   X(calls_per_owner, 768, 1, 1000000, "calls in flight of one user id")                     \
   X(calls_per_connection, 64, 1, 65536, "calls in flight on one connection")                \

@@ -449,3 +449,10 @@ struct worker *worker_pool_least_loaded(struct worker_pool *pool, struct worker 
   }
   return best;
 }
+
+struct worker *worker_pool_near(struct worker_pool *pool, struct worker *preferred) {
+  enum { SLACK = 8 };  // sessions: a few more on one worker are no imbalance
+  struct worker *least = worker_pool_least_loaded(pool, preferred);
+  bool is_near = preferred != NULL && worker_load(preferred) <= 2 * worker_load(least) + SLACK;
+  return is_near ? preferred : least;
+}

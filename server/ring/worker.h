@@ -53,6 +53,9 @@ unsigned worker_pool_size(const struct worker_pool *pool);
 struct worker *worker_pool_at(struct worker_pool *pool, unsigned index);
 // worker_pool_least_loaded prefers the given worker when loads are equal.
 struct worker *worker_pool_least_loaded(struct worker_pool *pool, struct worker *preferred);
+// worker_pool_near prefers it as long as its load isn't out of proportion: work that comes to that
+// worker, and goes back from it, is then done without a second thread.
+struct worker *worker_pool_near(struct worker_pool *pool, struct worker *preferred);
 // worker_pool_free stops every worker once its loop has nothing in flight, joins the threads and
 // frees the rings. Everything placed on the workers must have been closed before.
 void worker_pool_free(struct worker_pool *pool);

@@ -120,7 +120,7 @@ struct unpack_memory {
 
 static void *unpack_alloc(void *data, size_t size) {
   struct unpack_memory *memory = data;
-  void *block = arena_alloc(memory->arena, size);
+  void *block = arena_bytes(memory->arena, size);  // which protobuf-c fills
   memory->exhausted = memory->exhausted || block == NULL;
   return block;
 }

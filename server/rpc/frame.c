@@ -80,11 +80,22 @@ static enum frame_result body_complete(struct frame_reader *reader, struct slice
   return FRAME_COMPLETE;
 }
 
+// Room for all of it at once, as far as it may be claimed before it has come: growing step by step
+// would copy it twice.
+static status_t make_room(struct frame_reader *reader) {
+  enum { CLAIMED_MAX = 128 << 10 };
+  uint8_t *ignored;
+  size_t length = reader->header.length;
+  return bytes_len(&reader->body) > 0
+             ? OK_STATUS
+             : bytes_reserve(&reader->body, length < CLAIMED_MAX ? length : CLAIMED_MAX, &ignored);
+}
+
 static enum frame_result store_body(struct frame_reader *reader, struct slice *chunk,
                                     struct slice *out) {
   struct slice part = take_up_to(chunk, reader->left);
   reader->left -= part.len;
-  if (!status_ok(bytes_append(&reader->body, part))) {
+  if (!status_ok(make_room(reader)) || !status_ok(bytes_append(&reader->body, part))) {
     frame_skip(reader);
     return FRAME_NO_MEMORY;
   }

@@ -208,6 +208,15 @@ static void fail_behind(struct call *call) {
             "end what holds it, or use the memory path");
 }
 
+// Every step of a memory session comes by a call, and the connection's worker is the one that has
+// it; the others do their own I/O wherever there is time.
+static struct worker *place(const struct opening *opening) {
+  struct worker_pool *pool = environment.config.workers;
+  struct worker *home = call_home(opening->operation.call);
+  return opening->config.path == SESSION_MEMORY ? worker_pool_near(pool, home)
+                                                : worker_pool_least_loaded(pool, home);
+}
+
 static void start_opening(struct opening *opening, uint64_t context,
                           const struct refusal *refusal) {
   struct call *call = opening->operation.call;
@@ -228,8 +237,7 @@ static void start_opening(struct opening *opening, uint64_t context,
   }
   opening->config.context = opening->context;
   call_set_state(call, opening);
-  struct worker *worker = worker_pool_least_loaded(environment.config.workers, call_home(call));
-  call_move(call, worker, open_on_worker);
+  call_move(call, place(opening), open_on_worker);
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ static void advance_memory(struct session *session) {
   while ((op = first_of(&session->in_lane)) != NULL) {
     run_on_memory(session, op);
     struct bytes *output = engine_output(session->engine);
-    bytes_consume(output, bytes_len(output));
+    bytes_skip(output, bytes_len(output));
   }
 }
 
@@ -79,7 +79,7 @@ static enum engine_result step_on_socket(struct session *session, struct session
   enum engine_result result = session_step(session, op);
   size_t left = engine_input_left(session->engine);
   engine_set_input(session->engine, slice_of(NULL, 0), false);
-  bytes_consume(&session->inbox, had - left);
+  bytes_skip(&session->inbox, had - left);
   op->tried = true;
   return starved(session, op, result);
 }

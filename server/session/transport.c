@@ -160,7 +160,7 @@ static void move_output(struct session *session, struct bytes *from) {
     session->out_errno = ENOMEM;
     return;
   }
-  bytes_consume(from, n);
+  bytes_skip(from, n);
   stream_flush(session->stream);
 }
 
@@ -170,7 +170,7 @@ bool transport_flush(struct session *session) {
     move_output(session, from);
   }
   if (session->out_errno != 0) {
-    bytes_consume(from, bytes_len(from));
+    bytes_skip(from, bytes_len(from));
   }
   return bytes_len(from) == 0;
 }

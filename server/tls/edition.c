@@ -131,11 +131,12 @@ static const SSL_METHOD *method_of(enum tls_context_kind kind) {
 }
 
 // A chain that came without intermediates is completed once, from the trust, and not at each
-// handshake. A chain that can't be is sent as it is.
+// handshake: up to the root if that is trusted, as OpenSSL would do it. A chain that can't be is
+// sent as it is.
 static void complete_chain(SSL_CTX *ctx, const struct own_pair *pair) {
   if (sk_X509_num(pair->intermediates) == 0) {
-    SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_NO_ROOT | SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
-                                      SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+    SSL_CTX_build_cert_chain(ctx,
+                             SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
     ERR_clear_error();
   }
 }

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pemerr.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 
 #include "server/tls/openssl_error.h"
@@ -74,6 +75,15 @@ struct pem_object pem_decode(const struct pem_block *block, unsigned want) {
     object.crl = d2i_X509_CRL(NULL, &from, block->len);
   }
   return object;
+}
+
+// A certificate with extensions that make no sense stays one; its verification says so.
+void pem_settle(struct pem_object object) {
+  if (object.certificate != NULL) {
+    ERR_set_mark();
+    (void)X509_check_purpose(object.certificate, -1, 0);
+    ERR_pop_to_mark();
+  }
 }
 
 static enum pem_each_result give(struct pem_object object, pem_object_taker *take, void *state) {

@@ -55,6 +55,10 @@ bool pem_wants(const struct pem_block *block, unsigned want);
 // read.
 struct pem_object pem_decode(const struct pem_block *block, unsigned want);
 
+// pem_settle makes OpenSSL work out now what it keeps of a certificate's extensions at first use
+// (X509_check_purpose(3)), so that threads which share the object only read it.
+void pem_settle(struct pem_object object);
+
 // What pem_each calls for every object found; it takes ownership. False stops the reading.
 typedef bool pem_object_taker(void *state, struct pem_object object);
 

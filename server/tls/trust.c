@@ -19,7 +19,7 @@
 #include "server/tls/x509.h"
 
 // ---------------------------------------------------------------------------------------------
-// The registry: what is in use, found by what it is. It keeps nothing alive.
+// The registry: what is in use, found by what it is. It keeps nothing alive; keep() does.
 
 struct shared {
   uint8_t digest[DIGEST_SIZE];
@@ -135,6 +135,7 @@ static int part_size(const struct trust_part *part) {
 
 static bool take_object(void *state, struct pem_object object) {
   struct trust_part *part = state;
+  pem_settle(object);
   bool room = part_size(part) < TLS_TRUST_OBJECTS_MAX;
   bool kept =
       room && (object.certificate != NULL ? sk_X509_push(part->certificates, object.certificate) > 0
@@ -187,6 +188,36 @@ static status_t part_parse(struct trust_part *part, struct slice data, unsigned 
   return part_size(part) == 0 ? refuse_empty(item, want, error) : OK_STATUS;
 }
 
+// Bundles stay parsed for a while when nobody uses them: they are what short-lived clients come
+// back for, and take OpenSSL 20 ms. Small files don't, and large ones would be a cost that nobody
+// is charged with.
+static bool is_bundle(const struct trust_part *part, size_t bytes) {
+  enum { LEAST = 32 << 10, MOST = 1 << 20 };
+  return part->directory == NULL && bytes >= LEAST && bytes <= MOST;
+}
+
+static void keep(struct trust_part *part) {
+  enum { KEPT_MAX = 4 };
+  static struct trust_part *kept[KEPT_MAX];  // guarded by the registry's mutex, as is oldest
+  static size_t oldest;
+  struct trust_part *dropped = NULL;
+  bool is_kept = false;
+  pthread_mutex_lock(&registry_mutex);
+  for (size_t i = 0; i < KEPT_MAX; i++) {
+    is_kept = is_kept || kept[i] == part;
+  }
+  if (!is_kept) {
+    dropped = kept[oldest];
+    kept[oldest] = part;
+    oldest = (oldest + 1) % KEPT_MAX;
+    part->shared.refs++;
+  }
+  pthread_mutex_unlock(&registry_mutex);
+  if (dropped != NULL) {
+    part_unref(dropped);
+  }
+}
+
 static status_t part_share(struct trust_part *part, struct trust_part **out) {
   ERR_clear_error();
   struct shared *there = registry_add(&registry_parts, &part->shared);
@@ -220,23 +251,11 @@ static status_t part_of_bytes(struct slice data, unsigned want, const char *item
     part_free(part);
     return parsed;
   }
-  return part_share(part, out);
-}
-
-// The system's trust stays parsed when nobody uses it: it is what short-lived contexts come back
-// for.
-static void keep_system(struct trust_part *part) {
-  static struct trust_part *kept;  // guarded by the registry's mutex
-  pthread_mutex_lock(&registry_mutex);
-  struct trust_part *last = kept;
-  if (last != part) {
-    part->shared.refs++;
-    kept = part;
+  TRY(part_share(part, out));
+  if (is_bundle(*out, data.len)) {
+    keep(*out);
   }
-  pthread_mutex_unlock(&registry_mutex);
-  if (last != NULL && last != part) {
-    part_unref(last);
-  }
+  return OK_STATUS;
 }
 
 static status_t part_of_system(const char *item, struct trust_part **out, struct tls_error *error) {
@@ -261,7 +280,7 @@ static status_t part_of_system(const char *item, struct trust_part **out, struct
                       "ca-certificates)");
   }
   TRY(part_share(part, out));
-  keep_system(*out);
+  keep(*out);
   return OK_STATUS;
 }
 

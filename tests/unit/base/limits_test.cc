@@ -120,7 +120,7 @@ TEST(Limits, DoesEveryRowShowItsValue) {
 TEST(Limits, DoesMoreOfWhatCostsMemoryRaiseTheCeiling) {
   uint64_t before = MemoryOf(Defaults(), 1);
   for (const char *more :
-       {"connections=2000", "sessions=5000", "contexts=300", "calls=2000", "request_bytes=99999999",
+       {"connections=2000", "sessions=5000", "contexts=600", "calls=2000", "request_bytes=99999999",
         "reply_bytes=99999999", "read_bytes=500000", "session_output_bytes=500000",
         "context_bytes=2000000", "resolver_queue=500"}) {
     struct limits limits = Defaults();
