@@ -306,6 +306,17 @@ bool tlsagent_poll(struct tlsagent_client *client, struct tlsagent_error *error)
   return tla_client_usable(client, error);
 }
 
+bool tlsagent_wait(struct tlsagent_client *client, struct tlsagent_error *error) {
+  enum tla_receipt ignored;
+  if (!tla_client_owned(client, error)) {
+    return false;
+  }
+  if (!turn(client, true, &ignored)) {
+    return tla_fail(error, TLSAGENT_FAULT_USAGE, "a callback closed the connection");
+  }
+  return tla_client_usable(client, error);
+}
+
 // --- Submitting and calling ---
 
 static bool check_room(const struct tlsagent_client *client, struct tlsagent_error *error) {

@@ -161,6 +161,7 @@ static const struct tla_field READ[] = {
     WITHIN(3, feed, TLA_FEED),
     FIELD(4, OPT_NUMBER, wait_ms),
     WITHIN(5, decision, TLA_DECISION_ANSWER),
+    FIELD(6, NUMBER, exact_bytes),
 };
 MESSAGE(TLA_SESSION_READ, READ);
 #undef T
@@ -170,6 +171,7 @@ static const struct tla_field READ_REPLY[] = {
     WITHIN(1, progress, TLA_PROGRESS),
     FIELD(2, BYTES, data),
     FIELD(3, NUMBER, pending),
+    FIELD(4, BOOL, more),
 };
 MESSAGE(TLA_SESSION_READ_REPLY, READ_REPLY);
 #undef T

@@ -265,7 +265,8 @@ enum tlsagent_source {
 
 // struct tlsagent_material is a certificate, a key, a list: bytes or an open file of them. A
 // directory is an fd too. Opening files here and passing them keeps permissions and errno the
-// caller's own.
+// caller's own. Only the daemon's own user and root may pass an fd: anybody else's call fails with
+// PERMISSION_DENIED.
 struct tlsagent_material {
   enum tlsagent_source source;
   struct tlsagent_bytes data;
@@ -567,9 +568,8 @@ struct tlsagent_trust {
   const struct tlsagent_material *crls;
   size_t num_crls;
   bool system;  // the daemon's system store
-  // Descriptors of hashed directories, at most 4, searched as handshakes need them. Those of
-  // another user than the daemon's are refused unless they are root's and nobody else may write to
-  // them.
+  // Descriptors of hashed directories, at most 4, searched as handshakes need them. Of users other
+  // than the daemon's own and root they are refused (PERMISSION_DENIED): send the certificates.
   const struct tlsagent_material *directories;
   size_t num_directories;
 };
@@ -921,6 +921,7 @@ struct tlsagent_session_read_request {
   struct tlsagent_feed feed;         // memory path
   struct tlsagent_optional wait_ms;  // socket path; when it runs out the answer is WANT_READ
   struct tlsagent_decision_answer decision;
+  uint32_t exact_bytes;  // memory path: take no more of feed than a reader of so many needs; 0: any
 };
 
 // struct tlsagent_session_read_reply has plaintext.
@@ -928,6 +929,7 @@ struct tlsagent_session_read_reply {
   struct tlsagent_progress progress;  // DONE with data, CLOSED at the clean end, or a want-state
   struct tlsagent_bytes data;
   uint32_t pending;  // bytes that are ready beside these
+  bool more;         // whether the next Read has something to say without being fed
 };
 
 // tlsagent_session_read reads what there is, at least one byte.
@@ -1577,6 +1579,11 @@ TLSAGENT_API uint32_t tlsagent_submit(struct tlsagent_client *client, enum tlsag
 // are over. It returns false when the connection is lost: every call has then been completed with
 // that error, and so will be every later one.
 TLSAGENT_API bool tlsagent_poll(struct tlsagent_client *client, struct tlsagent_error *error);
+
+// tlsagent_wait is tlsagent_poll() that first waits until there is something to do: for programs
+// with several calls in flight and nothing else to watch. With no call in flight it may wait for
+// ever.
+TLSAGENT_API bool tlsagent_wait(struct tlsagent_client *client, struct tlsagent_error *error);
 
 // tlsagent_client_fd returns the descriptor to watch for reading. It is the client's own: don't
 // read, write, close or change it.

@@ -220,12 +220,9 @@ Tlsagent__V1__Peer *describe_peer(struct call *call, struct session *session, bo
   out->der = binary_of(peer.der);
   out->verify_code = peer.verify_code;
   out->verify_message = (char *)peer.verify_message;
-  if (decode && peer.der.len > 0) {
-    struct tls_certificate certificate;
-    struct tls_error error;
-    if (status_ok(tls_certificate_decode(peer.der, arena, &certificate, &error))) {
-      out->certificate = convert_certificate(arena, &certificate);
-    }
+  struct tls_certificate certificate;
+  if (decode && status_ok(engine_peer_certificate(session_engine(session), arena, &certificate))) {
+    out->certificate = convert_certificate(arena, &certificate);
   }
   return out;
 }

@@ -37,6 +37,7 @@ static void respond_read(struct operation *operation) {
   response.progress = operation_progress(operation);
   response.data = binary_of(slice_of(operation->op.buffer, operation->op.transferred));
   response.pending = (uint32_t)engine_pending(session_engine(operation->session));
+  response.more = session_has_more(operation->session);
   reply(operation->call, &response);
 }
 
@@ -54,7 +55,8 @@ void session_read(struct call *call, const ProtobufCMessage *request) {
     return;
   }
   operation->op.buffer_size = read_size(from->max_bytes);
-  operation->op.buffer = arena_alloc(call_arena(call), operation->op.buffer_size);
+  operation->op.buffer = arena_bytes(call_arena(call), operation->op.buffer_size);
+  operation->op.exact = from->exact_bytes;
   if (operation->op.buffer == NULL) {
     operation_refuse(operation, STATUS_RESOURCE_EXHAUSTED, "no memory for the plaintext");
     return;

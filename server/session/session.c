@@ -165,6 +165,10 @@ struct engine *session_engine(struct session *session) {
   return session->engine;
 }
 
+bool session_has_more(const struct session *session) {
+  return session->late != 0 || engine_pending(session->engine) > 0;
+}
+
 const struct tls_error *session_error(const struct session *session) {
   return &session->error;
 }

@@ -77,6 +77,7 @@ struct session_op {
   uint64_t wait_nanos;
   uint8_t *buffer;     // READ: where plaintext goes
   size_t buffer_size;  // READ: at least 1
+  size_t exact;        // READ, memory path: takes no more records than so many bytes need; 0: any
   struct slice data;   // WRITE: plaintext
   bool await_peer;     // SHUTDOWN: wait for the peer's close_notify too
   bool request_peer;   // UPDATE_KEYS: the peer is to change its keys too
@@ -114,6 +115,8 @@ struct session_closed {
 void session_close(struct session *session, struct session_closed *waiter);
 
 struct engine *session_engine(struct session *session);
+// session_has_more tells whether the next READ has something to say without input.
+bool session_has_more(const struct session *session);
 // session_error is why the session failed: the first of its failures that no operation mends.
 const struct tls_error *session_error(const struct session *session);
 // session_output is what must be sent to the peer, memory path, within done.

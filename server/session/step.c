@@ -14,6 +14,17 @@ static enum engine_result step_handshake(struct session *session) {
   return result;
 }
 
+// An exact read gives all of a record that it has taken, and takes another only if that is sure to
+// be data, and wanted.
+static bool wants_more(const struct session *session, const struct session_op *op) {
+  size_t room = op->buffer_size - op->transferred;
+  if (room == 0 || op->exact == 0 || op->transferred == 0) {
+    return room > 0;
+  }
+  size_t wanted = op->exact > op->transferred ? op->exact - op->transferred : 0;
+  return engine_data_follows(session->engine, wanted < room ? wanted : room);
+}
+
 // Gives as much as is there. What stops it after the first byte is kept for the next read.
 static enum engine_result step_read(struct session *session, struct session_op *op) {
   if (session->late != 0) {
@@ -22,7 +33,7 @@ static enum engine_result step_read(struct session *session, struct session_op *
     return late;
   }
   enum engine_result result = ENGINE_DONE;
-  while (op->transferred < op->buffer_size && result == ENGINE_DONE) {
+  while (result == ENGINE_DONE && wants_more(session, op)) {
     size_t got = 0;
     result = engine_read(session->engine, op->buffer + op->transferred,
                          op->buffer_size - op->transferred, &got);

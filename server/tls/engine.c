@@ -300,8 +300,9 @@ enum engine_result engine_write(struct engine *engine, struct slice data, size_t
 
 enum engine_result engine_shutdown_send(struct engine *engine) {
   begin(engine);
-  if (engine->failed) {
-    return ENGINE_FAILED;
+  enum engine_result ready = look(engine);
+  if (ready != ENGINE_DONE) {
+    return ready;
   }
   if (engine->close_sent) {
     return ENGINE_DONE;
@@ -357,6 +358,20 @@ bool engine_shutdown_sent(const struct engine *engine) {
 
 bool engine_shutdown_received(const struct engine *engine) {
   return (SSL_get_shutdown(engine->ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
+// TLS 1.3 sends its alerts as application data: they are known by being short.
+static bool is_data(struct slice record, size_t room) {
+  enum { SHORT = 64 };
+  if (record.len < SSL3_RT_HEADER_LENGTH || record.data[0] != SSL3_RT_APPLICATION_DATA) {
+    return false;
+  }
+  size_t body = (size_t)record.data[3] << 8 | record.data[4];
+  return body >= SHORT && body <= room && body <= record.len - SSL3_RT_HEADER_LENGTH;
+}
+
+bool engine_data_follows(const struct engine *engine, size_t room) {
+  return engine_pending(engine) > 0 || is_data(engine->pipe.input, room);
 }
 
 size_t engine_pending(const struct engine *engine) {

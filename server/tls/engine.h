@@ -141,6 +141,10 @@ bool engine_established(const struct engine *engine);
 bool engine_failed(const struct engine *engine);
 bool engine_shutdown_sent(const struct engine *engine);
 bool engine_shutdown_received(const struct engine *engine);
+// engine_data_follows tells whether the next engine_read would give data for sure, and nothing else
+// of the input be used: there is plaintext ready, or a record that is whole, holds application data
+// and fits in room.
+bool engine_data_follows(const struct engine *engine, size_t room);
 size_t engine_pending(const struct engine *engine);  // plaintext ready (SSL_pending)
 enum engine_role engine_get_role(const struct engine *engine);
 
@@ -194,6 +198,11 @@ struct engine_peer {
 };
 status_t engine_peer(struct engine *engine, struct arena *arena, struct engine_peer *out);
 
+// engine_peer_certificate decodes the peer's own certificate into the arena, from what OpenSSL has
+// decoded already. NOT_FOUND when it showed none.
+status_t engine_peer_certificate(struct engine *engine, struct arena *arena,
+                                 struct tls_certificate *out);
+
 // engine_peer_chains gives the verified chain, empty when none verified, and the chain as it was
 // sent, own certificate first.
 struct engine_chains {
@@ -241,7 +250,8 @@ status_t engine_shared_ciphers(struct engine *engine, struct arena *arena,
 struct engine_resumption {
   bool present;         // false: there is no session yet
   bool resumable;       // TLS 1.3: a ticket has come
-  struct slice sealed;  // for engine_config.resumption of the same owner, context and process
+  struct slice sealed;  // a client's: for engine_config.resumption of the same owner, context and
+                        // process; a server's opens for nobody
   struct slice id;
   int64_t time;  // seconds since 1970
   int64_t timeout;

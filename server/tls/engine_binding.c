@@ -59,13 +59,13 @@ static status_t bind_exporter(struct engine *engine, struct arena *arena, struct
   return copy(data, LENGTH, arena, out);
 }
 
-// A server that resumed a session didn't choose a certificate, and one of several was shown then.
+// A server that resumed a session showed no certificate: the one of then may have been another of
+// its context's, another context's, or one that was renewed since.
 static X509 *server_certificate(const struct engine *engine) {
   if (engine->role == ENGINE_CLIENT) {
     return SSL_get0_peer_certificate(engine->ssl);
   }
-  bool known = SSL_session_reused(engine->ssl) == 0 || engine->edition->num_pairs == 1;
-  return known ? SSL_get_certificate(engine->ssl) : NULL;
+  return SSL_session_reused(engine->ssl) == 0 ? SSL_get_certificate(engine->ssl) : NULL;
 }
 
 // The digest of the certificate's own signature, and SHA-256 in the place of those that are broken

@@ -37,6 +37,7 @@ struct decisions {
   bool name_settled;        // also for the second ClientHello after a HelloRetryRequest
   unsigned num_questions;   // about keys
   bool paused;              // a fibre is
+  bool was_paused;          // and its stack has not been given back
   bool abandoned;           // nobody will answer any more
 
   // The answer.
@@ -46,6 +47,19 @@ struct decisions {
   uint8_t key[PSK_MAX_PSK_LEN];
   size_t key_len;
 };
+
+// ---------------------------------------------------------------------------------------------
+// Fibres. OpenSSL keeps the stacks of all that were ever paused at once on a thread.
+
+static _Thread_local unsigned num_paused;  // on this thread, which they go on on
+
+// Not on a fibre: its own stack would be freed with the others.
+static void give_back_stacks(struct decisions *decisions) {
+  if (decisions->was_paused && num_paused == 0) {
+    ASYNC_cleanup_thread();
+  }
+  decisions->was_paused = false;
+}
 
 // ---------------------------------------------------------------------------------------------
 // Asking.
@@ -183,7 +197,10 @@ static bool may_ask(struct decisions *decisions, const char *text) {
 static PAUSES void pause_for(struct decisions *decisions) {
   decisions->stage = ASKED;
   decisions->paused = true;
+  decisions->was_paused = true;
+  num_paused++;
   ASYNC_pause_job();
+  num_paused--;
   decisions->paused = false;
 }
 
@@ -351,6 +368,7 @@ bool decisions_on_fibre(const struct engine *engine) {
 void decisions_established(struct engine *engine) {
   if (engine->decisions != NULL) {
     SSL_clear_mode(engine->ssl, SSL_MODE_ASYNC);
+    give_back_stacks(engine->decisions);
   }
 }
 
@@ -363,6 +381,7 @@ void decisions_end(struct engine *engine) {
   if (decisions->paused) {
     SSL_do_handshake(engine->ssl);  // to its end, which is a failure
   }
+  give_back_stacks(decisions);
   forget_answer(decisions);
   engine->decisions = NULL;
   free(decisions);

@@ -78,7 +78,8 @@ status_t engine_name_setup(struct engine *engine, const char *name, struct tls_e
 enum engine_result engine_flush_late(struct engine *engine);
 
 // engine_resumption_setup offers a session to resume, unless it would get around what this engine
-// verifies. INVALID_ARGUMENT: it was not sealed for this owner and context.
+// verifies, or its time is over. INVALID_ARGUMENT: it was not sealed by a client engine of this
+// owner and context.
 status_t engine_resumption_setup(struct engine *engine, struct slice resumption,
                                  struct tls_error *error);
 

@@ -3,6 +3,7 @@
 #include <openssl/x509v3.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include "server/base/object.h"
 #include "server/tls/context_private.h"
@@ -26,12 +27,29 @@ static SSL_SESSION *decode(struct slice der) {
 static bool is_for(X509 *peer, const struct engine *engine) {
   const char *name = engine->server_name;
   unsigned flags = engine->edition->settings.host_flags;
-  return X509_check_ip_asc(peer, name, 0) == 1 || X509_check_host(peer, name, 0, flags, NULL) == 1;
+  return host_is_address(name) ? X509_check_ip_asc(peer, name, 0) == 1
+                               : X509_check_host(peer, name, 0, flags, NULL) == 1;
+}
+
+static int64_t time_of(const SSL_SESSION *session) {
+#if OPENSSL_VERSION_NUMBER >= 0x30300000L
+  return (int64_t)SSL_SESSION_get_time_ex(session);
+#else
+  return (int64_t)SSL_SESSION_get_time(session);
+#endif
+}
+
+// OpenSSL asks only the server, and in TLS 1.3 the ticket, whether its time is over.
+static bool is_over(const SSL_SESSION *session) {
+  return time_of(session) + SSL_SESSION_get_timeout(session) < (int64_t)time(NULL);
 }
 
 // A resumed handshake shows no certificate: what was verified when the session was made is all
 // there is. So it must be what this engine would verify, and of the same host.
 static bool is_fit(const struct engine *engine, const SSL_SESSION *session) {
+  if (is_over(session)) {
+    return false;
+  }
   if (SSL_get_verify_mode(engine->ssl) == SSL_VERIFY_NONE) {
     return true;
   }
@@ -57,14 +75,18 @@ static status_t offer(struct engine *engine, SSL_SESSION *session, struct tls_er
   return OK_STATUS;
 }
 
-// What a seal is bound to: whose it is, and for which context, in any of its editions.
+// What a seal is bound to: whose it is, and for which context, in any of its editions. And of which
+// role: a server's session knows its clients' keys, and would verify a client as a server. Only
+// clients open seals, so what a server seals opens for nobody.
 struct binding {
   uint64_t context;
+  uint64_t role;
   uint8_t owner[ENGINE_OWNER_MAX];
 };
 
 static struct slice bind(const struct engine *engine, struct binding *out) {
-  *out = (struct binding){.context = tls_context_number(engine->context)};
+  *out = (struct binding){.context = tls_context_number(engine->context),
+                          .role = (uint64_t)engine->role};
   memcpy(out->owner, engine->owner, engine->owner_len);
   return slice_of(out, offsetof(struct binding, owner) + engine->owner_len);
 }
@@ -120,14 +142,6 @@ static status_t copy_id(const SSL_SESSION *session, struct arena *arena, struct 
   ENSURE(copy != NULL, RESOURCE_EXHAUSTED);
   *out = slice_of(copy, len);
   return OK_STATUS;
-}
-
-static int64_t time_of(const SSL_SESSION *session) {
-#if OPENSSL_VERSION_NUMBER >= 0x30300000L
-  return (int64_t)SSL_SESSION_get_time_ex(session);
-#else
-  return (int64_t)SSL_SESSION_get_time(session);
-#endif
 }
 
 static status_t describe(const struct engine *engine, SSL_SESSION *session, struct arena *arena,

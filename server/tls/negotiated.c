@@ -139,6 +139,14 @@ status_t engine_peer(struct engine *engine, struct arena *arena, struct engine_p
   return OK_STATUS;
 }
 
+status_t engine_peer_certificate(struct engine *engine, struct arena *arena,
+                                 struct tls_certificate *out) {
+  OBJECT_CHECK(engine, ENGINE_MAGIC);
+  X509 *peer = peer_of(engine);
+  ENSURE(peer != NULL, NOT_FOUND);
+  return x509_describe(peer, arena, out);
+}
+
 static status_t copy_chain(const STACK_OF(X509) * chain, X509 *first, struct arena *arena,
                            struct slice **out, size_t *out_num) {
   int num = chain == NULL ? 0 : sk_X509_num(chain);

@@ -8,13 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/log.h"
 #include "server/tls/digest.h"
 #include "server/tls/pem.h"
 
-// One file's certificate or list. It is known by its bytes, so that a file that was replaced is
-// read again, and one that was not costs no decoding.
+enum { FILE_NAME_SIZE = 32 };
+
+// One file's certificate or list, as its name says. It is known by its bytes, so that a file that
+// was replaced is read again, and one that was not costs no decoding.
 struct kept {
+  char file[FILE_NAME_SIZE];
   uint8_t digest[DIGEST_SIZE];
+  size_t bytes;
   struct pem_object object;
 };
 
@@ -25,6 +30,9 @@ struct trust_directory {
   struct kept kept[TRUST_DIRECTORY_OBJECTS_MAX];
   size_t num_kept;
   size_t bytes;
+  size_t num_replaced;  // since the last store began
+  size_t replaced_bytes;
+  bool is_full;  // which was logged
 };
 
 // What a store searches: the data of its X509_LOOKUP.
@@ -103,11 +111,18 @@ bool trust_directory_is(const struct trust_directory *directory, const struct tl
 // ---------------------------------------------------------------------------------------------
 // One file.
 
-static struct pem_object find_kept(struct trust_directory *directory, const uint8_t *digest) {
+// A file may hold a certificate and a list, and have a name for each.
+static bool is_wanted(struct pem_object object, unsigned want) {
+  return want == PEM_WANT_CRLS ? object.crl != NULL : object.certificate != NULL;
+}
+
+static struct pem_object find_kept(struct trust_directory *directory, const uint8_t *digest,
+                                   unsigned want) {
   struct pem_object found = {0};
   pthread_mutex_lock(&directory->mutex);
   for (size_t i = 0; i < directory->num_kept && is_nothing(found); i++) {
-    if (memcmp(directory->kept[i].digest, digest, DIGEST_SIZE) == 0) {
+    if (is_wanted(directory->kept[i].object, want) &&
+        memcmp(directory->kept[i].digest, digest, DIGEST_SIZE) == 0) {
       found = directory->kept[i].object;
     }
   }
@@ -116,20 +131,57 @@ static struct pem_object find_kept(struct trust_directory *directory, const uint
   return found;
 }
 
-// Another thread may have been as fast: keeping one twice does no harm but for the room.
-static bool keep(struct trust_directory *directory, const uint8_t *digest, size_t bytes,
-                 struct pem_object object) {
+// The place of what the file held before, or a new one, or NULL.
+static struct kept *place_of(struct trust_directory *directory, const char *file) {
+  size_t at = 0;
+  while (at < directory->num_kept && strcmp(directory->kept[at].file, file) != 0) {
+    at++;
+  }
+  return at == TRUST_DIRECTORY_OBJECTS_MAX ? NULL : &directory->kept[at];
+}
+
+static bool has_room(const struct trust_directory *directory, const struct kept *place,
+                     size_t bytes) {
+  return place != NULL && bytes <= TRUST_DIRECTORY_BYTES_MAX - (directory->bytes - place->bytes) &&
+         (is_nothing(place->object) ||
+          (directory->num_replaced < TRUST_DIRECTORY_REPLACED_MAX &&
+           place->bytes <= TRUST_DIRECTORY_REPLACED_BYTES_MAX - directory->replaced_bytes));
+}
+
+// Takes a reference over from next, and gives the one of what was there before.
+static struct pem_object put(struct trust_directory *directory, struct kept *place,
+                             const struct kept *next) {
+  struct pem_object before = place->object;
+  if (is_nothing(before)) {
+    directory->num_kept++;
+  } else {
+    directory->num_replaced++;
+    directory->replaced_bytes += place->bytes;
+  }
+  directory->bytes += next->bytes - place->bytes;
+  *place = *next;
+  return before;
+}
+
+// What a file holds now is kept instead of what it held.
+static bool keep(struct trust_directory *directory, const struct kept *next) {
+  struct pem_object before = {0};
   pthread_mutex_lock(&directory->mutex);
-  bool room = directory->num_kept < TRUST_DIRECTORY_OBJECTS_MAX &&
-              bytes <= TRUST_DIRECTORY_BYTES_MAX - directory->bytes;
+  struct kept *place = place_of(directory, next->file);
+  bool room = has_room(directory, place, next->bytes);
+  bool is_news = !room && !directory->is_full;
+  directory->is_full = directory->is_full || !room;
   if (room) {
-    struct kept *kept = &directory->kept[directory->num_kept++];
-    memcpy(kept->digest, digest, DIGEST_SIZE);
-    kept->object = object;
-    object_ref(object);
-    directory->bytes += bytes;
+    object_ref(next->object);
+    before = put(directory, place, next);
   }
   pthread_mutex_unlock(&directory->mutex);
+  object_unref(before);
+  if (is_news) {
+    LOG_WARNING(
+        "a directory of CA files has no room left in its context: files that are new or "
+        "were replaced since are passed over until the context's trust is changed");
+  }
   return room;
 }
 
@@ -165,6 +217,7 @@ static struct pem_object decode(struct slice data, unsigned want, const X509_NAM
   struct pem_object none = {0};
   struct pem_object object = pem_looks_like(data) ? decode_pem(data, want) : decode_der(data, want);
   if (is_nothing(object) || object_is_of(object, name)) {
+    pem_settle(object);
     return object;
   }
   object_unref(object);
@@ -172,19 +225,21 @@ static struct pem_object decode(struct slice data, unsigned want, const X509_NAM
 }
 
 // A reference of what is in the file, or nothing.
-static struct pem_object take_file(struct trust_directory *directory, struct slice data,
-                                   unsigned want, const X509_NAME *name) {
+static struct pem_object take_file(struct trust_directory *directory, const char *file,
+                                   struct slice data, unsigned want, const X509_NAME *name) {
   struct pem_object none = {0};
-  uint8_t digest[DIGEST_SIZE];
-  if (!status_ok(digest_of(&data, 1, digest))) {
+  struct kept next = {.bytes = data.len};
+  if (!status_ok(digest_of(&data, 1, next.digest))) {
     return none;
   }
-  struct pem_object object = find_kept(directory, digest);
+  struct pem_object object = find_kept(directory, next.digest, want);
   if (!is_nothing(object)) {
     return object;
   }
   object = decode(data, want, name);
-  if (!is_nothing(object) && !keep(directory, digest, data.len, object)) {
+  snprintf(next.file, sizeof(next.file), "%s", file);
+  next.object = object;
+  if (!is_nothing(object) && !keep(directory, &next)) {
     object_unref(object);
     return none;
   }
@@ -205,7 +260,7 @@ struct looking {
 // False when there is no such file, and so no further one.
 static bool look_at(const struct looking *looking, struct trust_directory *directory,
                     unsigned suffix) {
-  char file[32];
+  char file[FILE_NAME_SIZE];
   snprintf(file, sizeof(file), "%08lx.%s%u", looking->hash,
            looking->want == PEM_WANT_CRLS ? "r" : "", suffix);
   size_t len = 0;
@@ -214,7 +269,7 @@ static bool look_at(const struct looking *looking, struct trust_directory *direc
     return false;
   }
   struct pem_object object =
-      take_file(directory, slice_of(looking->buffer, len), looking->want, looking->name);
+      take_file(directory, file, slice_of(looking->buffer, len), looking->want, looking->name);
   if (!is_nothing(object)) {
     (void)object_store(looking->store, object);  // without memory it is not found
     object_unref(object);
@@ -305,12 +360,16 @@ static X509_LOOKUP *add_lookup(X509_STORE *store) {
   return method == NULL ? NULL : X509_STORE_add_lookup(store, method);
 }
 
+// What was replaced is in older stores only.
 static bool store_kept(struct trust_directory *directory, X509_STORE *store) {
   bool good = true;
   pthread_mutex_lock(&directory->mutex);
   for (size_t i = 0; good && i < directory->num_kept; i++) {
     good = object_store(store, directory->kept[i].object);
   }
+  directory->num_replaced = 0;
+  directory->replaced_bytes = 0;
+  directory->is_full = false;
   pthread_mutex_unlock(&directory->mutex);
   return good;
 }

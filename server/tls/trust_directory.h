@@ -15,9 +15,15 @@ extern "C" {
 #endif
 
 enum {
-  // What one directory may bring into a store. Past it the rest is as if it weren't there.
+  // What one directory may bring into a store, each file as it is now. Past it the rest is as if it
+  // weren't there.
   TRUST_DIRECTORY_OBJECTS_MAX = 256,
   TRUST_DIRECTORY_BYTES_MAX = 256 << 10,
+  // What is kept besides of files that were replaced: a store gives nothing back before its end, so
+  // it has the old ones as well. Past it a file is as it was first found, and that is logged, once
+  // for each store: until the trust of the context is changed, which begins another.
+  TRUST_DIRECTORY_REPLACED_MAX = 768,
+  TRUST_DIRECTORY_REPLACED_BYTES_MAX = 768 << 10,
   // Files of one hash that are looked at in one search.
   TRUST_DIRECTORY_SUFFIXES_MAX = 32
 };

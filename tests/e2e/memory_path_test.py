@@ -108,6 +108,21 @@ class MemoryOnly(paths.PathTests, E2ETest):
         self.assertEqual(second.data, b"second")
         self.assertEqual(second.progress.input_consumed, len(left))
 
+    @each(version=paths.VERSIONS)
+    def test_an_exact_read_leaves_what_is_not_data(self, version):
+        """The end of the stream, and what comes after TLS, stay with the client: poll(2) shows them."""
+        server = self.context("server", pki.server("ecdsa"))
+        client, server, _ = self.handshake(self.trusting(version), server)
+        data = b"".join(self.rpc.session.Write(session=client, data=bytes(500)).progress.output for _ in range(3))
+        end = self.rpc.session.Shutdown(session=client).progress.output
+        sent = data + end + b"clear text"
+        for number, left in enumerate((end + b"clear text", b"clear text")):
+            read = self.rpc.session.Read(session=server, exact_bytes=16384, feed=session_pb2.Feed(data=sent))
+            self.assertEqual(sent[read.progress.input_consumed:], left)
+            self.assertEqual(read.data, b"" if number else bytes(1500))
+            sent = left
+        self.assertEqual(read.progress.state, common_pb2.STATE_CLOSED)
+
     def test_bytes_given_with_connect_need_the_socket_path(self):
         """There the daemon drives the handshake to its end; here only the test knows when that is."""
         self.assertCode(Code.INVALID_ARGUMENT, self.rpc.session.Connect, context=self.trusting(), first_write=b"hello",

@@ -125,6 +125,107 @@ TEST_F(Step, DoesAReadGatherRecords) {
   EXPECT_EQ(100u, read.plaintext.size());
 }
 
+// An exact read takes no record after data, unless that is data for sure.
+class Exact : public InMemory, public testing::WithParamInterface<int> {
+ protected:
+  void SetUp() override {
+    Begin(ENGINE_CLIENT, GetParam());
+    Shake();
+    Operation tickets(SESSION_READ);
+    EXPECT_EQ(ENGINE_WANT_INPUT, Pass(tickets.Room(1)));
+  }
+  std::string Read(size_t room, size_t wanted = 0) {
+    Operation read(SESSION_READ);
+    read.op.exact = wanted == 0 ? room : wanted;
+    EXPECT_EQ(ENGINE_DONE, Pass(read.Room(room)));
+    return read.plaintext;
+  }
+  void Write(size_t len) {
+    peer_write(peer_.get(), Pattern(len).data(), len);
+    Collect();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Step, Exact, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION));
+
+TEST_P(Exact, DoesAReadGatherRecordsOfData) {
+  for (int i = 0; i < 5; i++) {
+    Write(1000);
+  }
+  EXPECT_EQ(5000u, Read(10000).size());
+  EXPECT_TRUE(wire_.empty());
+}
+
+TEST_P(Exact, IsTheEndLeftInTheInput) {
+  Write(1000);
+  size_t data = wire_.size();
+  peer_shutdown(peer_.get());
+  Collect();
+  size_t alert = wire_.size() - data;
+  EXPECT_EQ(1000u, Read(10000).size());
+  EXPECT_EQ(alert, wire_.size());
+  Operation end(SESSION_READ);
+  end.op.exact = 10000;
+  EXPECT_EQ(ENGINE_CLOSED, Pass(end.Room(10000)));
+  EXPECT_TRUE(wire_.empty());
+}
+
+TEST_P(Exact, IsWhatFollowsTlsLeftInTheInput) {
+  Write(1000);
+  wire_ += "clear text";
+  EXPECT_EQ(1000u, Read(10000).size());
+  EXPECT_EQ("clear text", wire_);
+}
+
+TEST_P(Exact, IsARecordThatIsNotWholeLeftInTheInput) {
+  Write(1000);
+  size_t first = wire_.size();
+  Write(1000);
+  std::string last = wire_.substr(wire_.size() - 1);
+  wire_.pop_back();
+  EXPECT_EQ(1000u, Read(10000).size());
+  EXPECT_EQ(first - 1, wire_.size());
+  wire_ += last;
+  EXPECT_EQ(1000u, Read(10000).size());
+}
+
+TEST_P(Exact, IsARecordThatHasNoRoomLeftInTheInput) {
+  Write(1000);
+  size_t first = wire_.size();
+  Write(1000);
+  EXPECT_EQ(1000u, Read(1500).size());
+  EXPECT_EQ(first, wire_.size());
+}
+
+TEST_P(Exact, AreRecordsBeyondWhatIsWantedLeftInTheInput) {
+  Write(1000);
+  size_t record = wire_.size();
+  for (int i = 0; i < 3; i++) {
+    Write(1000);
+  }
+  EXPECT_EQ(1000u, Read(16384, 100).size()) << "all of the one that is taken";
+  EXPECT_EQ(3 * record, wire_.size());
+  EXPECT_EQ(2000u, Read(16384, 2 * record).size());
+  EXPECT_EQ(record, wire_.size());
+}
+
+TEST_P(Exact, IsWhatEndedItSaidToCome) {
+  Write(1000);
+  Write(1000);
+  wire_.back() ^= 1;  // the last record can't be authenticated
+  EXPECT_EQ(1000u, Read(16384).size());
+  EXPECT_TRUE(session_has_more(session_));
+  Operation failure(SESSION_READ);
+  failure.op.exact = 100;
+  EXPECT_EQ(ENGINE_FAILED, Pass(failure.Room(16384)));
+  EXPECT_FALSE(session_has_more(session_));
+}
+
+TEST_P(Exact, IsWhatIsDecryptedGivenBeforeAnyRecord) {
+  Write(1000);
+  EXPECT_EQ(300u, Read(300).size());
+  EXPECT_EQ(700u, Read(10000).size());
+}
+
 TEST_F(Step, IsTheEndToldAfterTheLastBytes) {
   Begin();
   Shake();

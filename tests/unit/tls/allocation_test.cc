@@ -1,5 +1,6 @@
 // What happens when memory runs out, allocation by allocation. OpenSSL lets its allocator be
 // replaced only before its first use: hence a program of its own.
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
@@ -13,6 +14,14 @@ namespace {
 std::atomic<long> left(-1);  // allocations until one fails; -1: none does
 std::atomic<bool> failed(false);
 
+constexpr size_t kStack = 32768;  // a fibre's, as OpenSSL has it
+std::atomic<long> stacks(0);      // that were asked for, less those that were freed
+
+bool IsStack(void *block) {
+  size_t size = block == nullptr ? 0 : malloc_usable_size(block);
+  return size >= kStack && size < kStack + 64;
+}
+
 bool Fails() {
   if (left < 0) {
     return false;
@@ -25,7 +34,9 @@ bool Fails() {
 }
 
 void *Allocate(size_t size, const char *, int) {
-  return Fails() ? nullptr : malloc(size);
+  void *block = Fails() ? nullptr : malloc(size);
+  stacks += IsStack(block);
+  return block;
 }
 
 void *Reallocate(void *block, size_t size, const char *, int) {
@@ -33,6 +44,7 @@ void *Reallocate(void *block, size_t size, const char *, int) {
 }
 
 void Free(void *block, const char *, int) {
+  stacks -= IsStack(block);
   free(block);
 }
 
@@ -205,6 +217,31 @@ TEST_F(AllocationTest, DoesASessionThatAsksFailOrNotAtAll) {
       },
       23);
   EXPECT_GT(established, 0);
+}
+
+// OpenSSL would keep as many stacks as there ever were at once, on each thread.
+TEST_F(AllocationTest, AreStacksGivenBackWithTheLastFibre) {
+  if (!CanGoBackToFibres()) {
+    GTEST_SKIP() << "no fibres";
+  }
+  Change server_change = ServerChange();
+  Change client_change = ClientChange();
+  client_change.Versions(0x304, 0x304).Set(TLS_SET_DECISIONS).decisions.psk_client = true;
+  client_change.Set(TLS_SET_CIPHERSUITES).ciphersuites = "TLS_AES_128_GCM_SHA256";
+  Context server = MakeContext(TLS_CONTEXT_SERVER, server_change);
+  Context client = MakeContext(TLS_CONTEXT_CLIENT, client_change);
+  const long before = stacks;
+  std::vector<Ends> all;
+  for (int i = 0; i < 5; i++) {
+    all.emplace_back(MakeClient(client), MakeServer(server));
+    all.back().Shake();
+    ASSERT_NE(engine_decision(all.back().client.get()), nullptr);
+  }
+  EXPECT_GE(stacks, before + 5);
+  Decide(all[0].client.get(), nullptr);
+  all[0].Shake();
+  all.erase(all.begin() + 1, all.end());
+  EXPECT_LE(stacks, before);
 }
 
 TEST_F(AllocationTest, IsACertificateDecodedWholeOrNotAtAll) {

@@ -1,5 +1,6 @@
 #include <openssl/x509_vfy.h>
 
+#include "server/tls/engine_private.h"
 #include "tests/unit/tls/harness.h"
 
 namespace {
@@ -161,6 +162,73 @@ TEST_F(EngineResumptionTest, IsASessionWithAnotherHostNotOffered) {
   ends.Shake();
   EXPECT_FALSE(ends.established());
   EXPECT_EQ(engine_error(ends.client.get())->verify_code, X509_V_ERR_HOSTNAME_MISMATCH);
+}
+
+// A name in a certificate that looks like an address is none.
+TEST_F(EngineResumptionTest, IsASessionWithAnAddressForANameNotOffered) {
+  pki_request request = {};
+  request.name = "host.test";
+  request.issuer = pki_get()->root;
+  request.alt_names = "DNS:127.0.0.1";
+  pki_identity *identity = pki_issue(&request);
+  Change server;
+  server.Pair(identity);
+  Change lax = ClientChange();
+  lax.CheckHostname(false);
+  Make(0x304, lax, server);
+  struct engine_resumption resumption = First("127.0.0.1");
+  Change strict;
+  strict.CheckHostname(true);
+  Error error;
+  ASSERT_EQ(tls_context_configure(client_.get(), strict.get(), &error).code, STATUS_OK);
+  Ends ends(MakeClient(client_, "127.0.0.1", resumption.sealed), MakeServer(server_));
+  ends.Shake();
+  EXPECT_FALSE(ends.established());
+  EXPECT_EQ(engine_error(ends.client.get())->verify_code, X509_V_ERR_IP_ADDRESS_MISMATCH);
+  pki_free(identity);
+}
+
+TEST_F(EngineResumptionTest, IsAnAddressResumed) {
+  Make(0x304);
+  struct engine_resumption resumption = First("127.0.0.1");
+  Ends ends(MakeClient(client_, "127.0.0.1", resumption.sealed), MakeServer(server_));
+  ends.Shake();
+  struct engine_negotiated agreed;
+  ASSERT_EQ(engine_negotiated(ends.client.get(), arena_, &agreed).code, STATUS_OK);
+  EXPECT_TRUE(agreed.resumed);
+}
+
+TEST_F(EngineResumptionTest, IsASessionWhoseTimeIsOverNotOffered) {
+  for (int version : {0x303, 0x304}) {
+    Make(version);
+    Ends ends(MakeClient(client_), MakeServer(server_));
+    ends.Shake();
+    ends.Read(true);
+    SSL_SESSION *session = SSL_get_session(ends.client.get()->ssl);
+    struct engine_resumption resumption;
+    for (long left : {1000, -1000}) {
+      SSL_SESSION_set_time(session, (long)time(nullptr) - SSL_SESSION_get_timeout(session) + left);
+      ASSERT_EQ(engine_resumption(ends.client.get(), arena_, &resumption).code, STATUS_OK);
+      Engine client = MakeClient(client_, "host.test", resumption.sealed);
+      EXPECT_EQ(SSL_get_session(client.get()->ssl) != nullptr, left > 0);
+    }
+    EXPECT_FALSE(Resumes(resumption));
+  }
+}
+
+// It would make a server of the client that has shown a certificate.
+TEST_F(EngineResumptionTest, IsAServersSessionOfferedByNobody) {
+  Change change = ServerChange();
+  change.Trust(pki_get()->root->pem);
+  server_ = MakeContext(TLS_CONTEXT_BOTH, change);
+  Ends ends(MakeClient(server_), MakeServer(server_));
+  ends.Shake();
+  ends.Read(true);
+  struct engine_resumption resumption;
+  ASSERT_EQ(engine_resumption(ends.server.get(), arena_, &resumption).code, STATUS_OK);
+  Refused(server_, resumption.sealed);
+  ASSERT_EQ(engine_resumption(ends.client.get(), arena_, &resumption).code, STATUS_OK);
+  EXPECT_NE(MakeClient(server_, "host.test", resumption.sealed), nullptr);
 }
 
 TEST_F(EngineResumptionTest, IsAnUnverifiedSessionNotOfferedWhereOneVerifies) {

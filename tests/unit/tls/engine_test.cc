@@ -99,6 +99,52 @@ TEST_F(EngineTest, IsNothingTakenBeyondTheRecordThatIsRead) {
   EXPECT_EQ(engine_input_left(ends.client.get()), ends.to_client.size() - first);
 }
 
+// Puts a record's header before so many bytes that are there, of a body that says to have len.
+std::string Record(uint8_t type, size_t len, size_t there) {
+  std::string header = {static_cast<char>(type), 3, 3, static_cast<char>(len >> 8),
+                        static_cast<char>(len)};
+  return header + std::string(there, 'x');
+}
+
+TEST_F(EngineTest, DoesDataFollowWhereARecordOfItIsWhole) {
+  const struct {
+    const char *what;
+    std::string input;
+    bool follows;
+  } rows[] = {
+      {"nothing", "", false},
+      {"half a header", std::string("\x17\x03\x03", 3), false},
+      {"a header", Record(SSL3_RT_APPLICATION_DATA, 100, 0), false},
+      {"all but a byte", Record(SSL3_RT_APPLICATION_DATA, 100, 99), false},
+      {"a record", Record(SSL3_RT_APPLICATION_DATA, 100, 100), true},
+      {"a record and more", Record(SSL3_RT_APPLICATION_DATA, 100, 120), true},
+      {"as long as an alert could be", Record(SSL3_RT_APPLICATION_DATA, 40, 40), false},
+      {"as much as there is room for", Record(SSL3_RT_APPLICATION_DATA, 1000, 1000), true},
+      {"a byte more", Record(SSL3_RT_APPLICATION_DATA, 1001, 1001), false},
+      {"an alert", Record(SSL3_RT_ALERT, 100, 100), false},
+      {"a handshake", Record(SSL3_RT_HANDSHAKE, 100, 100), false},
+      {"clear text", std::string(200, 'H'), false},
+  };
+  Ends ends = Shaken(Contexts());
+  ends.Read(true);  // the tickets
+  for (const auto &row : rows) {
+    engine_set_input(ends.client.get(), Slice(row.input), false);
+    EXPECT_EQ(engine_data_follows(ends.client.get(), 1000), row.follows) << row.what;
+  }
+}
+
+TEST_F(EngineTest, DoesDataFollowWhereSomeIsDecrypted) {
+  Ends ends = Shaken(Contexts());
+  size_t accepted;
+  engine_write(ends.client.get(), Slice("abc"), &accepted);
+  ends.to_server.TakeFrom(ends.client.get());
+  ends.to_server.ShowTo(ends.server.get());
+  char byte;
+  size_t len;
+  EXPECT_EQ(engine_read(ends.server.get(), &byte, 1, &len), ENGINE_DONE);
+  EXPECT_TRUE(engine_data_follows(ends.server.get(), 1));
+}
+
 TEST_F(EngineTest, CanPlaintextBeReadInSmallPieces) {
   Ends ends = Shaken(Contexts());
   size_t accepted;

@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -27,10 +28,14 @@ class Folder {
     Put(Name(X509_get_subject_name(identity->certificate), ".", suffix),
         der ? String(identity->der) : identity->pem);
   }
-  void PutCrl(const pki_identity *issuer, const pki_identity *revoked, int suffix = 0) {
+  // Filled up to that size.
+  void PutCrl(const pki_identity *issuer, const pki_identity *revoked, int suffix = 0,
+              size_t size = 0) {
     char *crl = pki_crl(issuer, revoked);
-    Put(Name(X509_get_subject_name(issuer->certificate), ".r", suffix), crl);
+    std::string bytes = crl;
     free(crl);
+    bytes.resize(std::max(size, bytes.size()), '\n');
+    Put(Name(X509_get_subject_name(issuer->certificate), ".r", suffix), bytes);
   }
   static std::string Name(const X509_NAME *name, const char *dot, int suffix) {
     char text[32];
@@ -84,6 +89,7 @@ class TrustDirectoryTest : public TlsTest {
  protected:
   ~TrustDirectoryTest() override {
     client_.reset();
+    pki_free(directly_issued_);
     EXPECT_EQ(folder_.refs(), 0);
   }
   void MakeClient(Change &change) {
@@ -127,7 +133,17 @@ class TrustDirectoryTest : public TlsTest {
     EXPECT_EQ(num, info.trust.ca_certificates);
     return info.trust;
   }
+  // A server's, by the root.
+  const pki_identity *DirectlyIssued() {
+    pki_request request = {};
+    request.name = "host.test";
+    request.issuer = pki_->root;
+    request.alt_names = "DNS:host.test";
+    directly_issued_ = pki_issue(&request);
+    return directly_issued_;
+  }
   const struct pki *pki_ = pki_get();
+  pki_identity *directly_issued_ = nullptr;
   Folder folder_;
   tls_directory directory_;
   Context client_;
@@ -215,6 +231,51 @@ TEST_F(TrustDirectoryTest, IsARevokedCertificateRefused) {
   EXPECT_FALSE(Connects());
   EXPECT_EQ(verify_code_, X509_V_ERR_CERT_REVOKED);
   EXPECT_TRUE(Connects(pki_->server_rsa));
+}
+
+// One file under the names of both.
+TEST_F(TrustDirectoryTest, AreACertificateAndAListInOneFileBothFound) {
+  Change change;
+  change.Set(TLS_SET_VERIFY_FLAGS).verify_flags = X509_V_FLAG_CRL_CHECK;
+  char *crl = pki_crl(pki_->root, nullptr);
+  const X509_NAME *name = X509_get_subject_name(pki_->root->certificate);
+  for (const char *dot : {".", ".r"}) {
+    folder_.Put(Folder::Name(name, dot, 0), std::string(pki_->root->pem) + crl);
+  }
+  free(crl);
+  MakeClient(change);
+  EXPECT_TRUE(Connects(DirectlyIssued()));
+  EXPECT_EQ(Counts().certificates, 1u);
+  EXPECT_EQ(Counts().crls, 1u);
+}
+
+// As often as a list is renewed, it takes the room of one.
+TEST_F(TrustDirectoryTest, DoesAReplacedListGiveItsRoomBack) {
+  Change change;
+  change.Set(TLS_SET_VERIFY_FLAGS).verify_flags = X509_V_FLAG_CRL_CHECK;
+  folder_.Put(pki_->root);
+  MakeClient(change);
+  const size_t most = TRUST_DIRECTORY_BYTES_MAX * 3 / 4;
+  const int times = TRUST_DIRECTORY_REPLACED_BYTES_MAX / (int)most;
+  for (int i = 0; i <= times; i++) {
+    folder_.PutCrl(pki_->intermediate, nullptr, 0, most);
+    EXPECT_TRUE(Connects()) << i;
+    EXPECT_EQ(Counts().crls, (size_t)i + 1) << "the old ones are still there";
+  }
+  testing::internal::CaptureStderr();
+  folder_.PutCrl(pki_->intermediate, pki_->server, 0, most);
+  EXPECT_TRUE(Connects()) << "no room: passed over";
+  EXPECT_TRUE(Connects());
+  std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("no room left"), std::string::npos);
+  EXPECT_EQ(log.find("no room left"), log.rfind("no room left")) << "once";
+  Change more;
+  more.Trust(pki_->other_root->pem);
+  Error error;
+  ASSERT_EQ(tls_context_configure(client_.get(), more.get(), &error).code, STATUS_OK);
+  EXPECT_EQ(Counts().crls, 1u) << "the last one";
+  Connects();  // by either: OpenSSL takes the newer one, and they are of one second
+  EXPECT_EQ(Counts().crls, 2u) << "and there is room again";
 }
 
 // A change that trusts more keeps what was found; another context begins with nothing.
