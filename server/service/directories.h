@@ -1,5 +1,5 @@
 // Directories of hashed CA files that clients pass, for contexts to search (tls_directory). The
-// daemon opens files in them with its own rights, so not every client may pass every directory.
+// daemon opens files in them with its own rights, so only its own user and root may pass any.
 #ifndef TLSAGENT_SERVER_SERVICE_DIRECTORIES_H_
 #define TLSAGENT_SERVER_SERVICE_DIRECTORIES_H_
 
@@ -14,7 +14,7 @@ extern "C" {
 
 // directory_new makes one of a descriptor, with one reference. It takes fd over in any case: on
 // success until the last reference is given back. INVALID_ARGUMENT: it is no directory.
-// PERMISSION_DENIED: it isn't one that this user may have searched.
+// PERMISSION_DENIED: this user may have none searched (may_pass_files); nothing was asked of it.
 status_t directory_new(int fd, uid_t uid, struct tls_directory *out);
 
 // read_directories takes the descriptors of the list. What it stores, also of a refused request, is

@@ -8,7 +8,13 @@
 #include "server/service/convert.h"
 
 // ---------------------------------------------------------------------------------------------
-// Files. A worker can't wait for what a pipe, a socket or a terminal may bring some day.
+// Files. A worker can't wait for what a pipe, a socket or a terminal may bring some day; nor for a
+// file system of the client's own, which an overlay shows as any other, and which may hang already
+// where a file's kind is asked for.
+
+bool may_pass_files(uid_t uid) {
+  return uid == 0 || uid == geteuid();
+}
 
 // As much as there is, which may be less than it was: somebody may cut the file meanwhile.
 static bool read_bytes(int fd, uint8_t *out, size_t size, size_t *out_len) {
@@ -30,7 +36,7 @@ static bool read_bytes(int fd, uint8_t *out, size_t size, size_t *out_len) {
 static struct slice read_whole(struct call *call, int fd, size_t size, struct refusal *refusal) {
   struct slice none = slice_of(NULL, 0);
   size_t len = 0;
-  uint8_t *data = size == 0 ? NULL : arena_alloc(call_arena(call), size);
+  uint8_t *data = size == 0 ? NULL : arena_bytes(call_arena(call), size);
   if (size == 0) {
     return none;
   }
@@ -69,8 +75,17 @@ static struct slice read_descriptor(struct call *call, uint32_t index, struct re
                 "no descriptor of a material's index came with the call, or it stands there twice");
     return slice_of(NULL, 0);
   }
-  struct slice data = read_file(call, fd, refusal);
-  closer_close(client_peer(call_client(call))->uid, fd);
+  struct slice data = slice_of(NULL, 0);
+  const uid_t uid = client_peer(call_client(call))->uid;
+  if (may_pass_files(uid)) {
+    data = read_file(call, fd, refusal);
+  } else {
+    refusal_set(
+        refusal, STATUS_PERMISSION_DENIED,
+        "tlsagentd runs as another user, and reads materials by descriptor only for its own "
+        "user and root: send the bytes instead");
+  }
+  closer_close(uid, fd);
   return data;
 }
 

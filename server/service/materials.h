@@ -3,12 +3,19 @@
 #ifndef TLSAGENT_SERVER_SERVICE_MATERIALS_H_
 #define TLSAGENT_SERVER_SERVICE_MATERIALS_H_
 
+#include <sys/types.h>
+
 #include "server/service/private.h"
 #include "server/tls/context.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+// may_pass_files tells whether this user's descriptors of files and directories are read: those of
+// the daemon's own user and of root, who could hang or mislead it anyway. Files of anybody else may
+// lie on a file system that he serves himself.
+bool may_pass_files(uid_t uid);
 
 // read_material gives the bytes of a material, in the request or in the call's arena. None of one
 // that is absent (NULL).

@@ -5,7 +5,9 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -346,6 +348,21 @@ Client Daemon::Connect() {
     Start();
   }
   return Client(path_);
+}
+
+// The user id of a thread alone, which glibc would change for all of them. Files stay root's to
+// reach.
+Client Daemon::ConnectAs(uid_t uid) {
+  if (server_ == nullptr) {
+    Start();
+  }
+  std::unique_ptr<Client> client;
+  std::thread([&] {
+    EXPECT_EQ(0, syscall(SYS_setresuid, -1, uid, -1));
+    setfsuid(0);
+    client.reset(new Client(path_));
+  }).join();
+  return std::move(*client);
 }
 
 uint64_t Daemon::LivingSessions() {

@@ -271,6 +271,8 @@ class Daemon : public testing::Test {
   void Start();
   void Stop();
   Client Connect();
+  // Connects as another user, which only root can.
+  Client ConnectAs(uid_t uid);
 
   // Contexts by handle: the host's server, a client that trusts the root.
   uint64_t ServerContext(Client &client, const struct pki_identity *identity = nullptr);

@@ -41,13 +41,13 @@ class Materials : public Daemon {
     fds_.push_back(fd);
     return fd;
   }
-  Reply<V1(DecodeResponse)> Decode(int fd, uint32_t index = 0) {
+  Reply<V1(DecodeResponse)> Decode(int fd, uint32_t index = 0, Client *as = nullptr) {
     ByFd material(index);
     How how;
     how.fds.push_back(fd);
     auto request = New<V1(DecodeRequest)>();
     request.certificates = &material.message;
-    return client_.Call(request, how);
+    return (as == nullptr ? client_ : *as).Call(request, how);
   }
   Folder folder_;
   Client client_ = Connect();
@@ -156,6 +156,34 @@ TEST_F(Materials, IsADescriptorThatDidNotComeMissed) {
   int fd = File(pki_get()->root->pem);
   EXPECT_EQ(STATUS_INVALID_ARGUMENT, Decode(fd, 1).code);
   EXPECT_EQ(STATUS_INVALID_ARGUMENT, Decode(fd, UINT32_MAX).code);
+}
+
+TEST(MayPassFiles, OnlyTheDaemonsOwnUserAndRoot) {
+  EXPECT_TRUE(may_pass_files(0));
+  EXPECT_TRUE(may_pass_files(geteuid()));
+  EXPECT_FALSE(may_pass_files(geteuid() + 1));
+  EXPECT_FALSE(may_pass_files(65534)) << "whose id isn't mapped";
+}
+
+// It may lie where reading it hangs: nothing is asked of it, and its close is the closer's.
+TEST_F(Materials, IsAnotherUsersFileRefusedUnseen) {
+  if (geteuid() != 0) {
+    GTEST_SKIP() << "only root can be another user";
+  }
+  Client other = ConnectAs(4711);
+  int file = File(pki_get()->root->pem);
+  int directory = Keep(open(".", O_RDONLY));
+  size_t before = NumOpenFds();
+  for (int fd : {file, directory}) {
+    auto reply = Decode(fd, 0, &other);
+    EXPECT_EQ(STATUS_PERMISSION_DENIED, reply.code);
+    EXPECT_NE(std::string::npos, reply.message.find(": send the bytes instead")) << reply.message;
+  }
+  EXPECT_EQ(before, NumOpenFds());
+  Material bytes(pki_get()->root->pem);
+  auto request = New<V1(DecodeRequest)>();
+  request.certificates = bytes.get();
+  EXPECT_EQ(1u, other.Call(request)->n_certificates);
 }
 
 TEST_F(Materials, AreDescriptorsClosedWhateverCameOfThem) {
