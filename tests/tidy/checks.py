@@ -27,6 +27,9 @@ BANNED = [
     (EVERYWHERE, "/wo" "rk/|/tmp" "/ob", "name a path relative to the tree: this one exists on one machine only"),
 ]
 
+# Where a rule doesn't hold: CPython's slots and converters say by -1 that an exception is set.
+EXEMPT = {r"\breturn -1;": ("client/python/",)}
+
 
 def without_comments_and_strings(text):
     """C with its comments, strings and characters blanked out, line numbers kept."""
@@ -45,7 +48,7 @@ def banned_words(files):
         for where, pattern, message in BANNED:
             if where is EVERYWHERE:
                 findings += find(file, file.text, pattern, message)
-            elif file.is_c() and file.path.startswith(where):
+            elif file.is_c() and file.path.startswith(where) and not file.path.startswith(EXEMPT.get(pattern, ())):
                 findings += find(file, without_comments_and_strings(file.text), pattern, message)
     return findings
 
@@ -105,6 +108,7 @@ ARROWS = {
     "server": ["server/daemon", "server/base"],
     "client/c": ["proto"],
     "client/cli": ["client/c"],
+    "client/python": ["client/c", "server/tls/reasons.inc"],  # that is generated: numbers and names, nothing to link
     "proto/ttrpc": [],
 }
 
@@ -137,7 +141,7 @@ def upward_arrows(files):
             target = folder_of(included)
             if not included.startswith(("server/", "client/", "proto/", "tests/")) or target == folder:
                 continue
-            if not any(target == ok or target.startswith(ok + "/") for ok in ARROWS[folder]):
+            if not any(ok in (target, included) or target.startswith(ok + "/") for ok in ARROWS[folder]):
                 number = file.text.count("\n", 0, match.start(1)) + 1
                 findings.append(f"{file.path}:{number}: {folder} may not include {target}: arrows only point down, "
                                 "and client and server share proto alone. Be handed what you need from above")

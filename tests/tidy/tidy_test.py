@@ -73,6 +73,7 @@ BAD = {
         ("server/tls/a.c", '#include "server/ring/loop.h"\n', False),
         ("server/rpc/a.c", '#include "server/service/sessions.h"\n', False),
         ("client/c/a.c", '#include "server/base/slice.h"\n', False),
+        ("client/python/a.c", '#include "server/base/slice.h"\n', False),
         ("server/session/a.c", '#include "client/c/tlsagent.h"\n', False),
     ],
     "mirrored_tests": [("server/tls/a.c", "\n", False)],
@@ -98,6 +99,7 @@ GOOD = {
     "banned_words": [
         ("server/a.c", "// strcpy() is banned\nsnprintf(a, b);\nputs(\"strcpy(\");\n", False),
         ("server/a.c", 'mkstemp("/tmp/a.XXXXXX");\n', False),
+        ("client/python/a.c", "  return -1;\n", False),
     ],
     "long_functions": [
         ("server/a.c", "static const int t[] = {\n" + "  1,\n" * 99 + "};\n", False),

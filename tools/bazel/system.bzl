@@ -9,6 +9,7 @@ _LIBRARIES = [
     ("liburing", ["liburing"], "2.3", "liburing-dev"),
     ("protobuf_c", ["libprotobuf-c"], "1.4", "libprotobuf-c-dev"),
     ("gtest", ["gmock_main"], "1.12", "libgmock-dev"),
+    ("python", ["python3"], "3.11", "python3-dev"),  # headers only: an extension links no libpython
 ]
 
 _BUILD_HEADER = """# Written by system_libraries in tools/bazel/system.bzl.

@@ -18,6 +18,8 @@ DEPS_BUILD=(
   protobuf-c-compiler   # generates
   protobuf-compiler     # generates
   python3               # scripts
+  python3-dev           # Python's _ssl
+  python3-dev           # headers
   python3-protobuf      # messages, in Python
   libgmock-dev          # GoogleMock
   libgtest-dev          # GoogleTest
@@ -32,7 +34,10 @@ DEPS_TEST=(
   libclang-rt-dev                    # sanitizers
   lld                                # links sanitizers
   nginx-light                        # peer
+  libpython3.11-testsuite            # Python's own tests
   openssl                            # peer
+  python3-requests                   # uses _ssl
+  python3-urllib3                    # uses _ssl
   shellcheck                         # lint
   socat                              # plumbing
   strace                             # watches
