@@ -10,7 +10,7 @@
 enum { TIMEOUT_MS = 30000 };
 
 static const struct command *const COMMANDS[] = {
-    &CONNECT_COMMAND, &SERVE_COMMAND, &DECODE_COMMAND, &VERIFY_COMMAND,
+    &CONNECT_COMMAND, &SERVE_COMMAND, &EXEC_COMMAND,   &DECODE_COMMAND,   &VERIFY_COMMAND,
     &PING_COMMAND,    &INFO_COMMAND,  &LIMITS_COMMAND, &COUNTERS_COMMAND,
 };
 enum { NUM_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
@@ -71,6 +71,11 @@ static int complain_unknown(const struct cli *cli, const char *name) {
   return complain(cli, EXIT_USAGE, "unknown command %s%s; see `tlsagent --help`", name, hint);
 }
 
+static bool fits(const struct command *command, int num_arguments) {
+  return num_arguments == command->num_arguments ||
+         (command->verbatim && num_arguments > command->num_arguments);
+}
+
 static int run_command(const struct command *command, struct cli *cli, int argc, char **argv) {
   bool help = false;
   void *options = calloc(1, command->size + 1);
@@ -81,7 +86,7 @@ static int run_command(const struct command *command, struct cli *cli, int argc,
   int code = parse_options(command, cli, options, &argc, argv, &help);
   if (code == EXIT_OK && help) {
     code = print_command_help(command);
-  } else if (code == EXIT_OK && argc != command->num_arguments) {
+  } else if (code == EXIT_OK && !fits(command, argc)) {
     code = complain(cli, EXIT_USAGE, "usage: tlsagent %s [OPTIONS]%s%s; see --help", command->name,
                     command->arguments[0] != '\0' ? " " : "", command->arguments);
   } else if (code == EXIT_OK) {

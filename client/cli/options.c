@@ -234,6 +234,7 @@ int parse_options(const struct command *command, struct cli *cli, void *options,
     int used = 1;
     if (only_arguments || argv[i][0] != '-' || argv[i][1] == '\0') {
       argv[kept++] = argv[i];
+      only_arguments = only_arguments || command->verbatim;
     } else if (strcmp(argv[i], "--") == 0) {
       only_arguments = true;
     } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -245,6 +246,9 @@ int parse_options(const struct command *command, struct cli *cli, void *options,
       }
     }
     i += used;
+  }
+  if (kept < *argc) {
+    argv[kept] = NULL;  // else it is there already, as main() is given it
   }
   *argc = kept;
   return EXIT_OK;

@@ -38,13 +38,14 @@ struct command {
   size_t num_options;
   size_t size;  // of the struct that its options fill
   int num_arguments;
+  bool verbatim;  // from the first argument on all are its own, and there may be more
   int (*run)(const struct cli *cli, const void *options, char *const *arguments);
   const char *examples;
 };
 
 // parse_options fills *cli and the struct at options, of command->size zeroed bytes, and moves what
 // isn't an option to the front of argv, of which *argc is then the count. It complains, and returns
-// the exit code, when something is wrong.
+// the exit code, when something is wrong. A NULL follows what is left.
 int parse_options(const struct command *command, struct cli *cli, void *options, int *argc,
                   char **argv, bool *out_help);
 

@@ -22,7 +22,7 @@ CLI = os.environ["TLSAGENT_CLI"]
 # As `tlsagent --help` lists them.
 DONE, USAGE, UNREACHABLE, FAILED, UNVERIFIED, TRUNCATED, NETWORK, REFUSED, TIMEOUT, FILES = range(10)
 
-COMMANDS = ("connect", "serve", "decode", "verify", "ping", "info", "limits", "counters")
+COMMANDS = ("connect", "serve", "exec", "decode", "verify", "ping", "info", "limits", "counters")
 
 
 class CliTest(E2ETest):

@@ -21,6 +21,7 @@ PROGRAMS = {
     "TLSAGENT_CLI": "client/cli/tlsagent",
     "LIBTLSAGENT": "client/c/libtlsagent.so",
     "TLSAGENT_GO_DIR": "tests/e2e/go/bin",
+    "TLSAGENT_PYTHON_DIR": "client/python",
     "TLSAGENT_LIBRARY_USER": "tests/e2e/c/library",
     "TLSAGENT_C_DIR": "tests/e2e/c",
 }

@@ -11,7 +11,7 @@ cd "$prefix"
 for file in bin/tlsagentd bin/tlsagent lib/libtlsagent.so lib/libtlsagent.a lib/pkgconfig/tlsagent.pc \
   include/tlsagent.h share/tlsagent/proto/tlsagent/v1/session.proto lib/systemd/system/tlsagentd.service \
   lib/systemd/system/tlsagentd.socket share/man/man1/tlsagent.1 share/man/man3/libtlsagent.3 \
-  share/man/man8/tlsagentd.8; do
+  share/man/man8/tlsagentd.8 lib/tlsagent/python/_ssl.abi3.so; do
   [[ -e $file ]] || die "$file isn't installed"
 done
 
@@ -20,7 +20,7 @@ for program in bin/tlsagentd bin/tlsagent; do
 done
 
 # The clients are for processes without a TLS library.
-for file in bin/tlsagent lib/libtlsagent.so; do
+for file in bin/tlsagent lib/libtlsagent.so lib/tlsagent/python/_ssl.abi3.so; do
   if ldd "$file" | grep -E 'libssl|libcrypto'; then die "$file links a TLS library"; fi
 done
 
@@ -37,3 +37,7 @@ read -r -a dynamic < <(pkg-config --cflags --libs tlsagent)
 cc -Wall -Wextra -Werror -o a a.c "${dynamic[@]}"
 c++ -Wall -Wextra -Werror -o a a.cc "${dynamic[@]}"
 cc -Iinclude -o a a.c -Wl,--whole-archive lib/libtlsagent.a -Wl,--no-whole-archive
+
+# Python finds the module by its place beside the command, and the daemon too.
+module=$(bin/tlsagent exec --private -- /usr/bin/python3 -c 'import ssl, _ssl; ssl.create_default_context(); print(_ssl.__file__)')
+[[ $module == "$prefix/lib/tlsagent/python/_ssl.abi3.so" ]] || die "tlsagent exec gives Python the _ssl $module"

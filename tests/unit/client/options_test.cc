@@ -41,12 +41,13 @@ struct Parsed {
   std::string said;
 };
 
-Parsed Parse(std::vector<std::string> words) {
+Parsed Parse(std::vector<std::string> words, bool verbatim = false) {
   Parsed parsed;
   parsed.words = std::move(words);
   command command = {};
   command.name = "test";
   command.arguments = "";
+  command.verbatim = verbatim;
   command.options = kRows;
   command.num_options = sizeof(kRows) / sizeof(kRows[0]);
   std::vector<char *> argv;
@@ -74,6 +75,15 @@ TEST(Options, AreTheyUnderstoodInEveryForm) {
   EXPECT_EQ(parsed.options.seconds, 1500U);
   EXPECT_EQ(parsed.options.version, 772U);
   EXPECT_EQ(parsed.arguments, (std::vector<std::string>{"one", "two"}));
+}
+
+TEST(Options, AreWordsAfterAVerbatimCommandItsOwn) {
+  const Parsed parsed = Parse({"--flag", "run", "--number=0", "--", "-x"}, true);
+  EXPECT_EQ(parsed.code, EXIT_OK) << parsed.said;
+  EXPECT_TRUE(parsed.options.flag);
+  EXPECT_EQ(parsed.arguments, (std::vector<std::string>{"run", "--number=0", "--", "-x"}));
+  EXPECT_EQ(Parse({"--", "--run", "--flag"}, true).arguments,
+            (std::vector<std::string>{"--run", "--flag"}));
 }
 
 TEST(Options, AreGlobalOnesTakenAnywhere) {

@@ -1,0 +1,17 @@
+// A tlsagentd of one's own.
+#ifndef TLSAGENT_CLIENT_CLI_PRIVATE_DAEMON_H_
+#define TLSAGENT_CLIENT_CLI_PRIVATE_DAEMON_H_
+
+#include "client/cli/cli.h"
+
+enum { PRIVATE_ADDRESS_SIZE = 128 };
+
+// private_daemon_start starts a tlsagentd that lives as long as this process, also when it becomes
+// another program by execve(2), and whichever way it ends. The daemon listens in a fresh folder
+// that only its user may enter, and that goes with it. program is what to run, found as execvp(3)
+// finds it. The address is stored once the daemon answers there; else it complains and returns the
+// exit code.
+int private_daemon_start(const struct cli *cli, const char *program,
+                         char out_address[PRIVATE_ADDRESS_SIZE]);
+
+#endif  // TLSAGENT_CLIENT_CLI_PRIVATE_DAEMON_H_
