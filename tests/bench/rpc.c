@@ -51,6 +51,8 @@ static const struct contender {
      &plain_handshake, 0},
     {"handshake-1", NULL, "memory session, one at a time", SERVER_DAEMON, 2, &raw_handshake, 1},
     {"handshake-8", NULL, "memory session, 8 in flight", SERVER_DAEMON, 2, &raw_handshake, 8},
+    {"handshake-asked", NULL, "the same, with a decision about its name", SERVER_DAEMON, 3,
+     &raw_asked_handshake, 1},
     {"both-local", "TLS handshake, both halves", "in process, in one thread", SERVER_IN_PROCESS, 0,
      &local_handshake_both, 0},
     {"both-16", NULL, "two memory sessions, 16 pairs in flight", SERVER_DAEMON, 5, &raw_both, 16},
@@ -87,6 +89,8 @@ static const struct comparison {
      "handshake-local", SERVER_CPU, 0},
     {"handshake-1-plain", "handshake, server CPU / no RPC, one at a time", "handshake-1",
      "handshake-plain", SERVER_CPU, 0},
+    {"handshake-asked", "handshake, server CPU, with a decision / without", "handshake-asked",
+     "handshake-1", SERVER_CPU, 0},
     {"handshake-rate", "handshakes per second, 8 in flight / in process", "handshake-8",
      "handshake-local", RATE, 0},
 };

@@ -44,6 +44,7 @@ extern const struct kind plain_handshake;
 // raw_session.c: TLS through the daemon, by the client made by hand.
 extern const struct kind raw_echo;
 extern const struct kind raw_handshake;
+extern const struct kind raw_asked_handshake;
 
 // raw_both.c: the same, both halves in the daemon.
 extern const struct kind raw_both;

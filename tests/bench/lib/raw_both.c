@@ -164,7 +164,7 @@ static void *both_open(const struct stage *stage, size_t in_flight) {
     return NULL;
   }
   both->in_flight = in_flight;
-  if (!peer_open(&both->peer, stage) || !peer_client_context(&both->peer, &both->client)) {
+  if (!peer_open(&both->peer, stage, false) || !peer_client_context(&both->peer, &both->client)) {
     both_close(both);
     return NULL;
   }

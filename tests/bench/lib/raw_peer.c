@@ -12,6 +12,8 @@ enum { CREATED_ERROR = 2, ERROR_TEXT = 8, SETTINGS_MIN_VERSION = 1, SETTINGS_GRO
 enum { SETTINGS_VERIFY_MODE = 9, SETTINGS_CHECK_HOSTNAME = 13, VALUE = 1 };
 enum { PAIR_CHAIN = 1, PAIR_KEY = 2, MATERIAL_DATA = 1 };
 enum { OPENING_CONTEXT = 1, OPENING_TRANSPORT = 2, TRANSPORT_MEMORY = 1, MEMORY_FEED = 1 };
+enum { SETTINGS_DECISIONS = 23, DECISIONS_SERVER_NAME = 1 };
+enum { HANDSHAKE_DECISION = 4, ANSWER_PROCEED = 1 };
 enum { FEED_DATA = 1, PROGRESS_STATE = 1, PROGRESS_OUTPUT = 2, PROGRESS_ERROR = 4 };
 
 static const struct raw_method CREATE = {"tlsagent.v1.ContextService", "Create"};
@@ -43,8 +45,17 @@ static void put_setting(struct wire_writer *writer, uint32_t field, uint64_t val
   wire_put_message(writer, field, end);
 }
 
-static void put_settings(struct wire_writer *writer, bool takes_any_certificate) {
+static void put_decisions(struct wire_writer *writer) {
   const uint8_t *end = writer->at;
+  wire_put_number(writer, DECISIONS_SERVER_NAME, true);
+  wire_put_message(writer, SETTINGS_DECISIONS, end);
+}
+
+static void put_settings(struct wire_writer *writer, bool takes_any_certificate, bool asks) {
+  const uint8_t *end = writer->at;
+  if (asks) {
+    put_decisions(writer);
+  }
   if (takes_any_certificate) {
     put_setting(writer, SETTINGS_CHECK_HOSTNAME, false);
     put_setting(writer, SETTINGS_VERIFY_MODE, VERIFY_NONE);
@@ -69,6 +80,13 @@ void put_feed(struct wire_writer *writer, uint32_t field, uint64_t session, stru
   const uint8_t *end = writer->at;
   wire_put_bytes(writer, FEED_DATA, data.data, data.len);
   wire_put_message(writer, field, end);
+  wire_put_number(writer, SESSION, session);
+}
+
+void put_go_on(struct wire_writer *writer, uint64_t session) {
+  const uint8_t *end = writer->at;
+  wire_put_message(writer, ANSWER_PROCEED, end);
+  wire_put_message(writer, HANDSHAKE_DECISION, end);
   wire_put_number(writer, SESSION, session);
 }
 
@@ -99,21 +117,21 @@ static bool create(struct peer *peer, uint64_t *out) {
          fail("no context: %.*s", (int)error.len, error.len == 0 ? "" : (const char *)error.data);
 }
 
-bool peer_open(struct peer *peer, const struct stage *stage) {
+bool peer_open(struct peer *peer, const struct stage *stage, bool asks) {
   *peer = (struct peer){.stage = stage, .client = raw_open(stage->daemon.path)};
   if (peer->client == NULL) {
     return false;
   }
   struct wire_writer *writer = raw_request(peer->client);
   put_pair(writer, &stage->identity);
-  put_settings(writer, false);
+  put_settings(writer, false, asks);
   wire_put_number(writer, CREATE_KIND, KIND_SERVER);
   return create(peer, &peer->server);
 }
 
 bool peer_client_context(struct peer *peer, uint64_t *out) {
   struct wire_writer *writer = raw_request(peer->client);
-  put_settings(writer, true);
+  put_settings(writer, true, false);
   wire_put_number(writer, CREATE_KIND, KIND_CLIENT);
   return create(peer, out);
 }

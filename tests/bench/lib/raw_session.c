@@ -6,6 +6,9 @@
 
 enum { IN_FLIGHT_MAX = 64 };
 
+// Handshake once more, to answer a decision.
+static const struct raw_method DECISION = {"tlsagent.v1.SessionService", "Handshake"};
+
 // --- Handshake: Accept, Handshake, and a Close that nobody waits for ---
 
 // One of those in flight. Its Close leaves with the next one's Accept, so that a handshake is three
@@ -43,21 +46,39 @@ static bool begin(struct handshakes *all, struct bout *bout, uint64_t now) {
   return true;
 }
 
-static bool accepted(struct handshakes *all, struct bout *bout, struct view message) {
+// The server's flight has come: the client's last one goes back.
+static bool answer_flight(struct handshakes *all, struct bout *bout, struct view output) {
   uint8_t flight[FLIGHT_ROOM];
-  struct progress progress;
-  if (!read_progress(message, OPENED_PROGRESS, &progress) ||
-      !half_give(&bout->half, progress.output.data, progress.output.len) ||
-      !half_step(&bout->half)) {
+  if (!half_give(&bout->half, output.data, output.len) || !half_step(&bout->half)) {
     return false;
   }
-  bout->session = wire_find_number(message, SESSION);
   size_t len = half_take(&bout->half, flight, sizeof(flight));
   put_feed(raw_request(all->peer.client), HANDSHAKE_FEED, bout->session,
            (struct view){flight, len});
   bout->method = &HANDSHAKE;
   bout->stream = post(all, &HANDSHAKE);
   return true;
+}
+
+// A context that asks gets its answer first.
+static bool accepted(struct handshakes *all, struct bout *bout, struct view message) {
+  struct progress progress;
+  if (!read_progress(message, OPENED_PROGRESS, &progress)) {
+    return false;
+  }
+  bout->session = wire_find_number(message, SESSION);
+  if (progress.state != STATE_WANT_DECISION) {
+    return answer_flight(all, bout, progress.output);
+  }
+  put_go_on(raw_request(all->peer.client), bout->session);
+  bout->method = &DECISION;
+  bout->stream = post(all, &HANDSHAKE);
+  return true;
+}
+
+static bool decided(struct handshakes *all, struct bout *bout, struct view message) {
+  struct progress progress;
+  return read_progress(message, PROGRESS, &progress) && answer_flight(all, bout, progress.output);
 }
 
 static bool shaken(struct handshakes *all, struct bout *bout, struct view message) {
@@ -102,6 +123,9 @@ static bool go_on(struct handshakes *all, struct turn *turn) {
   if (bout->method == &ACCEPT) {
     return accepted(all, bout, message);
   }
+  if (bout->method == &DECISION) {
+    return decided(all, bout, message);
+  }
   if (!shaken(all, bout, message)) {
     return false;
   }
@@ -134,21 +158,30 @@ static void handshakes_close(void *self) {
   free(all);
 }
 
-static void *handshakes_open(const struct stage *stage, size_t in_flight) {
+static void *open_handshakes(const struct stage *stage, size_t in_flight, bool asks) {
   struct handshakes *all = calloc(1, sizeof(*all));
   if (all == NULL) {
     fail("no memory for handshakes");
     return NULL;
   }
   all->in_flight = in_flight;
-  if (!peer_open(&all->peer, stage)) {
+  if (!peer_open(&all->peer, stage, asks)) {
     handshakes_close(all);
     return NULL;
   }
   return all;
 }
 
+static void *handshakes_open(const struct stage *stage, size_t in_flight) {
+  return open_handshakes(stage, in_flight, false);
+}
+
+static void *asked_open(const struct stage *stage, size_t in_flight) {
+  return open_handshakes(stage, in_flight, true);
+}
+
 const struct kind raw_handshake = {handshakes_open, handshakes_run, handshakes_close};
+const struct kind raw_asked_handshake = {asked_open, handshakes_run, handshakes_close};
 
 // --- Echo: Read takes the ciphertext and gives the plaintext, Write the other way ---
 
@@ -230,7 +263,7 @@ static void *echo_open(const struct stage *stage, size_t option) {
     fail("no memory for an echo");
     return NULL;
   }
-  if (!peer_open(&echo->peer, stage) || !take_hands(echo)) {
+  if (!peer_open(&echo->peer, stage, false) || !take_hands(echo)) {
     echo_close(echo);
     return NULL;
   }
