@@ -77,28 +77,28 @@ struct tls_settings {
   uint32_t present;
   int min_version;  // number on the wire; 0 lifts the bound
   int max_version;
+  int security_level;
   const char *ciphers;
   const char *ciphersuites;
   const char *groups;
   const char *sigalgs;
   const char *client_sigalgs;
   uint64_t options;  // the whole SSL_OP_* set
-  enum tls_verify_mode verify_mode;
   unsigned long verify_flags;
+  enum tls_verify_mode verify_mode;
   unsigned host_flags;
   int verify_depth;
   bool check_hostname;
+  bool post_handshake_auth;
   const struct slice *alpn;  // preference order, 1..255 bytes each
   size_t num_alpn;
-  bool alpn_require_overlap;
   size_t num_tickets;
   struct slice session_id_context;  // at most 32 bytes
   long session_timeout;             // seconds
   long session_cache_size;          // 0 keeps none
-  int security_level;
-  bool post_handshake_auth;
-  struct slice dh_params;  // PEM
-  const char *psk_hint;    // at most 256 bytes
+  struct slice dh_params;           // PEM
+  const char *psk_hint;             // at most 256 bytes
+  bool alpn_require_overlap;
   struct tls_decisions decisions;
   struct tls_events events;
 };
