@@ -18,16 +18,32 @@ struct flight {
   struct tlsagent_error error;
 };
 
+struct bulk;
+
+// What differs between writing and reading.
+struct way {
+  bool (*submit)(struct bulk *bulk);  // the next call
+  // Notes what came of a call that was answered, and whether it did all that it was for.
+  void (*account)(struct bulk *bulk, const struct flight *flight);
+};
+
 // The calls in flight, in the order in which they were made.
 struct bulk {
+  const struct way *way;
   struct ssl_socket *socket;
   struct tlsagent_client *client;
   struct call *call;
+  size_t len;  // bytes in all
   struct flight flights[FLIGHTS_MAX];
   size_t first;
   size_t num;
   size_t submitted;  // bytes
   bool broken;       // one of them did less than all: what comes after it is worth nothing
+  bool stopped;      // no further call is made
+
+  const struct bulk_sink *sink;  // writing
+  uint8_t *out;                  // reading
+  size_t out_used;
 };
 
 static void land(void *user, bool ok, void *reply, const struct tlsagent_error *error) {
@@ -64,23 +80,69 @@ static struct flight *await_first(struct bulk *bulk) {
   return flight;
 }
 
-static void fail_memory(struct call *call) {
-  call->ok = false;
-  call->error = (struct tlsagent_error){.fault = TLSAGENT_FAULT_MEMORY, .message = "no memory"};
-}
-
-// --- Writing ---
-
 static size_t smaller(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+// Takes the oldest call in. What comes after a broken one is thrown away.
+static void finish(struct bulk *bulk) {
+  const struct flight *flight = await_first(bulk);
+  struct call *call = bulk->call;
+  if (bulk->broken) {
+    tlsagent_free(flight->reply);
+    return;
+  }
+  tlsagent_free(call->reply);
+  call->ok = flight->ok;
+  call->error = flight->error;
+  call->reply = flight->reply;
+  call->progress = NULL;
+  if (flight->reply == NULL) {
+    bulk->broken = true;
+    return;
+  }
+  bulk->way->account(bulk, flight);
+  call_queue_output(bulk->socket, call);
+  if (bulk->sink != NULL && !bulk->sink->take(bulk->sink->user)) {
+    bulk->stopped = true;
+  }
+}
+
+static bool goes_on(const struct bulk *bulk) {
+  return !bulk->stopped && !bulk->broken && bulk->submitted < bulk->len;
+}
+
+static void pump(struct bulk *bulk) {
+  do {
+    while (goes_on(bulk) && bulk->num < FLIGHTS_MAX) {
+      bulk->call->ok = bulk->way->submit(bulk);
+      bulk->stopped = !bulk->call->ok;
+    }
+    if (bulk->num > 0) {
+      finish(bulk);
+    }
+  } while (bulk->num > 0 || goes_on(bulk));
+}
+
+static void run(struct bulk *bulk) {
+  struct ssl_socket *socket = bulk->socket;
+  call_start(bulk->call);
+  pthread_mutex_lock(&socket->calling);
+  bulk->client = agent_take(&socket->handle, &bulk->call->error);
+  if (bulk->client != NULL) {
+    pump(bulk);
+    agent_give(bulk->client);
+  }
+  pthread_mutex_unlock(&socket->calling);
+}
+
+// --- Writing ---
+
 static bool submit_write(struct bulk *bulk) {
-  const struct tlsagent_bytes *data = &bulk->call->data;
-  const size_t len = smaller(data->len - bulk->submitted, BULK_CHUNK);
-  const struct tlsagent_session_write_request request = {
-      .session = bulk->socket->handle.number,
-      .data = tlsagent_bytes_of(data->data + bulk->submitted, len)};
+  const uint8_t *data = bulk->call->data.data + bulk->submitted;
+  const size_t len = smaller(bulk->len - bulk->submitted, BULK_CHUNK);
+  const struct tlsagent_session_write_request request = {.session = bulk->socket->handle.number,
+                                                         .data = tlsagent_bytes_of(data, len)};
   return submit(bulk, TLSAGENT_SESSION_WRITE, &request, len);
 }
 
@@ -89,65 +151,27 @@ static bool submit_write(struct bulk *bulk) {
 static void account_write(struct bulk *bulk, const struct flight *flight) {
   struct call *call = bulk->call;
   const struct tlsagent_session_write_reply *reply = flight->reply;
-  call->ok = flight->ok;
-  call->error = flight->error;
-  call->reply = flight->reply;
-  call->progress = reply == NULL ? NULL : &reply->progress;
-  size_t accepted = reply == NULL ? 0 : smaller((size_t)reply->accepted, flight->len);
+  const size_t accepted = smaller((size_t)reply->accepted, flight->len);
+  call->progress = &reply->progress;
   call->accepted += accepted;
   bulk->broken = !flight->ok || accepted < flight->len;
   if (flight->ok && bulk->broken && bulk->num > 0) {
-    fail_memory(call);  // all that makes a daemon accept less than a few records
+    call_fail_memory(call);  // all that makes a daemon accept less than a few records
   }
-}
-
-static void finish_write(struct bulk *bulk, const struct bulk_sink *sink, bool *more) {
-  const struct flight *flight = await_first(bulk);
-  if (bulk->broken) {
-    tlsagent_free(flight->reply);
-    return;
-  }
-  tlsagent_free(bulk->call->reply);
-  account_write(bulk, flight);
-  if (bulk->call->progress != NULL) {
-    call_queue_output(bulk->socket, bulk->call);
-    *more = sink->take(sink->user) && *more;
-  }
-}
-
-static void write_all(struct bulk *bulk, const struct bulk_sink *sink) {
-  const size_t len = bulk->call->data.len;
-  bool more = true;
-  do {
-    while (more && !bulk->broken && bulk->num < FLIGHTS_MAX && bulk->submitted < len) {
-      more = submit_write(bulk);
-      bulk->call->ok = more;
-    }
-    if (bulk->num > 0) {
-      finish_write(bulk, sink, &more);
-    }
-  } while (bulk->num > 0 || (more && !bulk->broken && bulk->submitted < len));
 }
 
 void bulk_write(struct ssl_socket *socket, struct call *call, const struct bulk_sink *sink) {
-  struct bulk bulk = {.socket = socket, .call = call};
-  call_start(call);
-  pthread_mutex_lock(&socket->calling);
-  bulk.client = agent_take(&socket->handle, &call->error);
-  if (bulk.client != NULL) {
-    write_all(&bulk, sink);
-    agent_give(bulk.client);
-  }
-  pthread_mutex_unlock(&socket->calling);
+  static const struct way writing = {submit_write, account_write};
+  struct bulk bulk = {
+      .way = &writing, .socket = socket, .call = call, .len = call->data.len, .sink = sink};
+  run(&bulk);
 }
 
 // --- Reading ---
 
 static bool submit_read(struct bulk *bulk) {
-  const struct tlsagent_bytes *data = &bulk->call->feed.data;
-  const uint8_t *from = data->data + bulk->submitted;
-  const size_t left = data->len - bulk->submitted;
-  const size_t len = records_of_data(from, left, CIPHER_CHUNK);
+  const uint8_t *from = bulk->call->feed.data.data + bulk->submitted;
+  const size_t len = records_of_data(from, bulk->len - bulk->submitted, CIPHER_CHUNK);
   const struct tlsagent_session_read_request request = {
       .session = bulk->socket->handle.number,
       .max_bytes = (uint32_t)len,
@@ -156,67 +180,27 @@ static bool submit_read(struct bulk *bulk) {
   return len > 0 && submit(bulk, TLSAGENT_SESSION_READ, &request, len);
 }
 
-static void account_read(struct bulk *bulk, const struct flight *flight, uint8_t *out,
-                         size_t *out_used) {
+static void account_read(struct bulk *bulk, const struct flight *flight) {
   struct call *call = bulk->call;
   const struct tlsagent_session_read_reply *reply = flight->reply;
-  call->ok = flight->ok;
-  call->error = flight->error;
-  call->reply = flight->reply;
-  call->progress = reply == NULL ? NULL : &reply->progress;
-  if (reply == NULL) {
-    bulk->broken = true;
-    return;
-  }
   const size_t used = smaller((size_t)reply->progress.input_consumed, flight->len);
   const size_t len = smaller(reply->data.len, flight->len);
   if (len > 0) {
-    memcpy(out + call->accepted, reply->data.data, len);
+    memcpy(bulk->out + call->accepted, reply->data.data, len);
   }
+  call->progress = &reply->progress;
   call->accepted += len;
   call->pending = reply->pending;
-  *out_used += used;
+  bulk->out_used += used;
   bulk->broken = !flight->ok || used < flight->len || reply->more ||
                  reply->progress.state == TLSAGENT_STATE_CLOSED;
   call->more = bulk->broken && call->accepted > 0;  // what ended it is told again
 }
 
-static void finish_read(struct bulk *bulk, uint8_t *out, size_t *out_used) {
-  const struct flight *flight = await_first(bulk);
-  if (bulk->broken) {
-    tlsagent_free(flight->reply);
-    return;
-  }
-  tlsagent_free(bulk->call->reply);
-  account_read(bulk, flight, out, out_used);
-  if (bulk->call->progress != NULL) {
-    call_queue_output(bulk->socket, bulk->call);
-  }
-}
-
-static void read_all(struct bulk *bulk, uint8_t *out, size_t *out_used) {
-  const size_t len = bulk->call->feed.data.len;
-  bool more = true;
-  do {
-    while (more && !bulk->broken && bulk->num < FLIGHTS_MAX && bulk->submitted < len) {
-      more = submit_read(bulk);
-      bulk->call->ok = more;
-    }
-    if (bulk->num > 0) {
-      finish_read(bulk, out, out_used);
-    }
-  } while (bulk->num > 0 || (more && !bulk->broken && bulk->submitted < len));
-}
-
 void bulk_read(struct ssl_socket *socket, struct call *call, uint8_t *out, size_t *out_used) {
-  struct bulk bulk = {.socket = socket, .call = call};
-  *out_used = 0;
-  call_start(call);
-  pthread_mutex_lock(&socket->calling);
-  bulk.client = agent_take(&socket->handle, &call->error);
-  if (bulk.client != NULL) {
-    read_all(&bulk, out, out_used);
-    agent_give(bulk.client);
-  }
-  pthread_mutex_unlock(&socket->calling);
+  static const struct way reading = {submit_read, account_read};
+  struct bulk bulk = {
+      .way = &reading, .socket = socket, .call = call, .len = call->feed.data.len, .out = out};
+  run(&bulk);
+  *out_used = bulk.out_used;
 }

@@ -2,6 +2,14 @@
 
 #include <stdio.h>
 
+static void note_handshake(struct call *call, const struct tlsagent_progress *progress,
+                           const struct tlsagent_negotiated *negotiated,
+                           const struct tlsagent_peer *peer) {
+  call->progress = progress;
+  call->negotiated = negotiated;
+  call->peer = peer;
+}
+
 static void connect_session(struct ssl_socket *socket, struct call *call,
                             const struct call_opening *opening, struct tlsagent_client *client) {
   struct tlsagent_session_connect_reply *reply;
@@ -15,9 +23,7 @@ static void connect_session(struct ssl_socket *socket, struct call *call,
   call->reply = reply;
   if (reply != NULL) {
     socket->handle = agent_made(client, AGENT_SESSION, reply->session);
-    call->progress = &reply->progress;
-    call->negotiated = reply->negotiated;
-    call->peer = reply->peer;
+    note_handshake(call, &reply->progress, reply->negotiated, reply->peer);
   }
 }
 
@@ -32,9 +38,7 @@ static void accept_session(struct ssl_socket *socket, struct call *call,
   call->reply = reply;
   if (reply != NULL) {
     socket->handle = agent_made(client, AGENT_SESSION, reply->session);
-    call->progress = &reply->progress;
-    call->negotiated = reply->negotiated;
-    call->peer = reply->peer;
+    note_handshake(call, &reply->progress, reply->negotiated, reply->peer);
   }
 }
 
@@ -48,9 +52,7 @@ static void handshake(const struct ssl_socket *socket, struct call *call,
   call->ok = tlsagent_session_handshake(client, &reply, &request, 0, &call->error);
   call->reply = reply;
   if (reply != NULL) {
-    call->progress = &reply->progress;
-    call->negotiated = reply->negotiated;
-    call->peer = reply->peer;
+    note_handshake(call, &reply->progress, reply->negotiated, reply->peer);
   }
 }
 
@@ -123,6 +125,11 @@ static void dispatch(struct ssl_socket *socket, struct call *call,
   }
 }
 
+void call_fail_memory(struct call *call) {
+  call->ok = false;
+  call->error = (struct tlsagent_error){.fault = TLSAGENT_FAULT_MEMORY, .message = "no memory"};
+}
+
 // Output that has no room is output lost, and the stream with it.
 void call_queue_output(struct ssl_socket *socket, struct call *call) {
   const struct tlsagent_bytes *output = &call->progress->output;
@@ -130,8 +137,7 @@ void call_queue_output(struct ssl_socket *socket, struct call *call) {
   bool queued = buffer_append(&socket->output, output->data, output->len);
   pthread_mutex_unlock(&socket->guard);
   if (!queued) {
-    call->ok = false;
-    call->error = (struct tlsagent_error){.fault = TLSAGENT_FAULT_MEMORY, .message = "no memory"};
+    call_fail_memory(call);
   }
 }
 

@@ -47,6 +47,9 @@ void call_make(struct ssl_socket *socket, struct call *call, const struct call_o
 void call_start(struct call *call);
 void call_queue_output(struct ssl_socket *socket, struct call *call);
 
+// call_fail_memory says of a call that it failed for want of memory here.
+void call_fail_memory(struct call *call);
+
 // call_forget gives the reply back.
 void call_forget(struct call *call);
 
