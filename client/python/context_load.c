@@ -296,6 +296,7 @@ static bool check_password(PyObject *password) {
   return good;
 }
 
+// What was given, unless that is None or nothing.
 static PyObject *unless_none(PyObject *object) {
   return object == Py_None ? NULL : object;
 }
@@ -500,9 +501,9 @@ PyObject *context_load_verify_locations(PyObject *self, PyObject *const *args, P
   if (!arguments_parse(&signature, args, num_args, names, given)) {
     return NULL;
   }
-  PyObject *file_given = given[0] == NULL ? NULL : unless_none(given[0]);
-  PyObject *path_given = given[1] == NULL ? NULL : unless_none(given[1]);
-  PyObject *cadata = given[2] == NULL ? NULL : unless_none(given[2]);
+  PyObject *file_given = unless_none(given[0]);
+  PyObject *path_given = unless_none(given[1]);
+  PyObject *cadata = unless_none(given[2]);
   if (file_given == NULL && path_given == NULL && cadata == NULL) {
     PyErr_SetString(PyExc_TypeError, "cafile, capath and cadata cannot be all omitted");
     return NULL;

@@ -220,42 +220,43 @@ static int read_bound(const struct context *context, PyObject *value, int lifts,
   return version;
 }
 
+static PyObject *get_bound(const struct context *context, int version, int open) {
+  const bool bound = negotiates_version(context) && version != 0;
+  return PyLong_FromLong(bound ? version : open);
+}
+
+static int set_bound(struct context *context, int *bound, int version, unsigned news) {
+  if (version < 0 || (version != *bound && !context_change(context, news))) {
+    return -1;
+  }
+  *bound = version;
+  return 0;
+}
+
 static PyObject *get_minimum_version(PyObject *self, void *ignored) {
   (void)ignored;
   const struct context *context = context_of(self);
-  bool open = !negotiates_version(context) || context->min_version == 0;
-  return PyLong_FromLong(open ? MINIMUM_SUPPORTED : context->min_version);
+  return get_bound(context, context->min_version, MINIMUM_SUPPORTED);
 }
 
 static int set_minimum_version(PyObject *self, PyObject *value, void *ignored) {
   (void)ignored;
   struct context *context = context_of(self);
   int version = read_bound(context, value, MINIMUM_SUPPORTED, TLSAGENT_PROTOCOL_TLS_1_3);
-  if (version < 0 ||
-      (version != context->min_version && !context_change(context, NEWS_MIN_VERSION))) {
-    return -1;
-  }
-  context->min_version = version;
-  return 0;
+  return set_bound(context, &context->min_version, version, NEWS_MIN_VERSION);
 }
 
 static PyObject *get_maximum_version(PyObject *self, void *ignored) {
   (void)ignored;
   const struct context *context = context_of(self);
-  bool open = !negotiates_version(context) || context->max_version == 0;
-  return PyLong_FromLong(open ? MAXIMUM_SUPPORTED : context->max_version);
+  return get_bound(context, context->max_version, MAXIMUM_SUPPORTED);
 }
 
 static int set_maximum_version(PyObject *self, PyObject *value, void *ignored) {
   (void)ignored;
   struct context *context = context_of(self);
   int version = read_bound(context, value, MAXIMUM_SUPPORTED, TLSAGENT_PROTOCOL_TLS_1_0);
-  if (version < 0 ||
-      (version != context->max_version && !context_change(context, NEWS_MAX_VERSION))) {
-    return -1;
-  }
-  context->max_version = version;
-  return 0;
+  return set_bound(context, &context->max_version, version, NEWS_MAX_VERSION);
 }
 
 // --- Numbers and switches ---
