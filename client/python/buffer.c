@@ -155,6 +155,15 @@ bool buffer_append(struct buffer *buffer, const void *data, size_t len) {
   return true;
 }
 
+size_t buffer_peek(const struct buffer *buffer, void *out, size_t size) {
+  const size_t held = buffer_len(buffer);
+  const size_t len = held < size ? held : size;
+  if (len > 0) {
+    memcpy(out, buffer_front(buffer), len);
+  }
+  return len;
+}
+
 void buffer_drop(struct buffer *buffer, size_t len) {
   buffer->start += len;
   if (buffer->start < buffer->end) {

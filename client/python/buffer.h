@@ -37,6 +37,9 @@ void buffer_added(struct buffer *buffer, size_t len);
 // buffer_append copies bytes to the end; false, with nothing taken, without memory.
 bool buffer_append(struct buffer *buffer, const void *data, size_t len);
 
+// buffer_peek copies the first bytes out, at most size, and returns how many.
+size_t buffer_peek(const struct buffer *buffer, void *out, size_t size);
+
 // buffer_release gives much memory that holds nothing back, as it is: for ciphertext.
 void buffer_release(struct buffer *buffer);
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { NANOS_PER_MILLI = 1000000 };
+enum { NANOS_PER_MILLI = 1000000, NANOS_PER_SECOND = 1000000000 };
 
 static enum link_result fail(struct link *link) {
   if (errno == EINTR) {
@@ -20,7 +20,11 @@ static enum link_result fail(struct link *link) {
 static uint64_t now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000 * NANOS_PER_MILLI + (uint64_t)now.tv_nsec;
+  return (uint64_t)now.tv_sec * NANOS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+uint64_t link_deadline(double seconds) {
+  return now_ns() + (uint64_t)(seconds * NANOS_PER_SECOND);
 }
 
 // For poll(2): -1 for ever; rounded up, so that the deadline has passed when it returns.
@@ -56,25 +60,14 @@ static bool nothing_yet(ssize_t done) {
   return done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-static enum link_result receive(struct link *link, struct buffer *into, size_t size, int flags) {
-  uint8_t *room = buffer_room(into, size);
-  if (room == NULL) {
-    errno = ENOMEM;
-    return fail(link);
-  }
-  ssize_t got = recv(link->fd, room, size, flags);
+static enum link_result take(struct link *link, void *out, size_t size, size_t *out_len,
+                             int flags) {
+  ssize_t got = recv(link->fd, out, size, flags);
+  *out_len = got < 0 ? 0 : (size_t)got;
   if (nothing_yet(got)) {
     return LINK_WOULD_BLOCK;
   }
-  if (got < 0) {
-    return fail(link);
-  }
-  buffer_added(into, (size_t)got);
-  return got == 0 ? LINK_END : LINK_OK;
-}
-
-enum link_result link_receive_now(struct link *link, struct buffer *into, size_t size) {
-  return receive(link, into, size, MSG_DONTWAIT);
+  return got < 0 ? fail(link) : got == 0 ? LINK_END : LINK_OK;
 }
 
 // A socket that blocks does the waiting itself, unless there is something else to watch meanwhile,
@@ -83,38 +76,42 @@ static int waiting_flags(const struct link *link) {
   return link->blocks && link->watched < 0 ? 0 : MSG_DONTWAIT;
 }
 
-enum link_result link_receive(struct link *link, struct buffer *into, size_t size) {
-  enum link_result result = receive(link, into, size, waiting_flags(link));
+static enum link_result take_waiting(struct link *link, void *out, size_t size, size_t *out_len,
+                                     int flags) {
+  enum link_result result = take(link, out, size, out_len, flags | waiting_flags(link));
   while (result == LINK_WOULD_BLOCK) {
     result = link_wait(link, false);
     if (result != LINK_OK) {
       return result;
     }
-    result = link_receive_now(link, into, size);
+    result = take(link, out, size, out_len, flags | MSG_DONTWAIT);
   }
   return result;
 }
 
-static enum link_result peek(struct link *link, void *out, size_t size, size_t *out_len,
-                             int flags) {
-  ssize_t got = recv(link->fd, out, size, flags | MSG_PEEK);
-  *out_len = got < 0 ? 0 : (size_t)got;
-  if (nothing_yet(got)) {
-    return LINK_WOULD_BLOCK;
+static enum link_result receive(struct link *link, struct buffer *into, size_t size, bool waits) {
+  uint8_t *room = buffer_room(into, size);
+  if (room == NULL) {
+    errno = ENOMEM;
+    return fail(link);
   }
-  return got < 0 ? fail(link) : got == 0 ? LINK_END : LINK_OK;
+  size_t got;
+  enum link_result result =
+      waits ? take_waiting(link, room, size, &got, 0) : take(link, room, size, &got, MSG_DONTWAIT);
+  buffer_added(into, got);
+  return result;
+}
+
+enum link_result link_receive(struct link *link, struct buffer *into, size_t size) {
+  return receive(link, into, size, true);
+}
+
+enum link_result link_receive_now(struct link *link, struct buffer *into, size_t size) {
+  return receive(link, into, size, false);
 }
 
 enum link_result link_peek(struct link *link, void *out, size_t size, size_t *out_len) {
-  enum link_result result = peek(link, out, size, out_len, waiting_flags(link));
-  while (result == LINK_WOULD_BLOCK) {
-    result = link_wait(link, false);
-    if (result != LINK_OK) {
-      return result;
-    }
-    result = peek(link, out, size, out_len, MSG_DONTWAIT);
-  }
-  return result;
+  return take_waiting(link, out, size, out_len, MSG_PEEK);
 }
 
 // TCP can drop bytes unseen; of other sockets they must be read. What is there can be taken at

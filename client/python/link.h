@@ -31,6 +31,10 @@ struct link {
   int os_errno;
 };
 
+// link_deadline returns when that many seconds, 0 or more, will have passed: nanoseconds of
+// CLOCK_MONOTONIC.
+uint64_t link_deadline(double seconds);
+
 // link_wait waits until the socket can be read, or written.
 enum link_result link_wait(struct link *link, bool writing);
 

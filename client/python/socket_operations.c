@@ -60,12 +60,6 @@ static PyObject *socket_object(struct ssl_socket *socket) {
   return object;
 }
 
-static uint64_t deadline_after(double seconds) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)((double)now.tv_sec * 1e9 + (double)now.tv_nsec + seconds * 1e9);
-}
-
 static bool read_timeout(PyObject *timeout, struct link *out) {
   out->blocks = timeout == Py_None;
   if (out->blocks) {
@@ -76,7 +70,7 @@ static bool read_timeout(PyObject *timeout, struct link *out) {
     return false;
   }
   out->never_waits = seconds <= 0;
-  out->deadline_ns = deadline_after(seconds);
+  out->deadline_ns = link_deadline(seconds);
   return true;
 }
 
@@ -222,7 +216,7 @@ static uint64_t lock_deadline(const struct operation *operation) {
   if (over_bios(operation->socket) || operation->link.blocks) {
     return UINT64_MAX;
   }
-  return operation->link.never_waits ? deadline_after(LOCK_SLICE_MS / 1e3)
+  return operation->link.never_waits ? link_deadline(LOCK_SLICE_MS / 1e3)
                                      : operation->link.deadline_ns;
 }
 
@@ -238,14 +232,14 @@ static bool lock_slowly(struct operation *operation, pthread_mutex_t *mutex, boo
   bool locked = false;
   bool again;
   for (;;) {
-    const uint64_t slice = deadline_after(LOCK_SLICE_MS / 1e3);
+    const uint64_t slice = link_deadline(LOCK_SLICE_MS / 1e3);
     Py_BEGIN_ALLOW_THREADS
     locked = lock_before(mutex, slice < deadline ? slice : deadline);
     Py_END_ALLOW_THREADS
     if (locked) {
       return true;
     }
-    if (deadline_after(0) >= deadline) {
+    if (link_deadline(0) >= deadline) {
       return check_link(operation, operation->link.never_waits ? LINK_WOULD_BLOCK : LINK_TIMED_OUT,
                         writing, &again);
     }
@@ -434,10 +428,7 @@ static struct glimpse *new_glimpse(void) {
 
 static bool look_at_bio(struct operation *operation, struct glimpse *out) {
   const struct buffer *from = bio_buffer(operation->socket->incoming);
-  out->len = buffer_len(from) < PEEK_MAX ? buffer_len(from) : PEEK_MAX;
-  if (out->len > 0) {
-    memcpy(out->bytes, buffer_front(from), out->len);
-  }
+  out->len = buffer_peek(from, out->bytes, PEEK_MAX);
   out->eof = bio_eof_written(operation->socket->incoming) && out->len == buffer_len(from);
   return out->len > 0 || out->eof || raise_want(operation->socket, false);
 }
@@ -458,12 +449,8 @@ static bool look_at_socket(struct operation *operation, struct glimpse *out) {
 
 // What an unfinished read has fetched comes first.
 static bool look_at_received(struct operation *operation, struct glimpse *out) {
-  const struct buffer *from = &operation->socket->received;
-  out->len = buffer_len(from) < PEEK_MAX ? buffer_len(from) : PEEK_MAX;
+  out->len = buffer_peek(&operation->socket->received, out->bytes, PEEK_MAX);
   out->eof = false;
-  if (out->len > 0) {
-    memcpy(out->bytes, buffer_front(from), out->len);
-  }
   return out->len > 0;
 }
 
@@ -756,9 +743,8 @@ PyObject *socket_do_handshake(PyObject *self, PyObject *ignored) {
 // The plaintext that is there already, at most size bytes into out.
 static size_t take_plain(struct ssl_socket *socket, void *out, size_t size) {
   pthread_mutex_lock(&socket->guard);
-  size_t len = buffer_len(&socket->plain) < size ? buffer_len(&socket->plain) : size;
+  size_t len = buffer_peek(&socket->plain, out, size);
   if (len > 0) {
-    memcpy(out, buffer_front(&socket->plain), len);
     buffer_drop(&socket->plain, len);
   }
   pthread_mutex_unlock(&socket->guard);
@@ -777,12 +763,17 @@ static enum link_result receive_rest(struct operation *operation) {
   return result;
 }
 
+// The ciphertext of that much plaintext, at the most.
+static size_t ciphertext_of(size_t plaintext) {
+  return plaintext + (plaintext / RECORD_MAX + 2) * RECORD_OVERHEAD;
+}
+
 // Looks at what the socket has, as much as one read can use, and takes nothing; but a record that
 // has only begun is received, since there is nothing to wait for while it lies there. Without the
 // GIL.
 static enum link_result receive_records(struct operation *operation, size_t want) {
   struct buffer *received = &operation->socket->received;
-  const size_t size = want + (want / RECORD_MAX + 2) * RECORD_OVERHEAD;
+  const size_t size = ciphertext_of(want);
   operation->peeked = 0;
   if (buffer_len(received) > 0) {
     return receive_rest(operation);
@@ -827,8 +818,7 @@ static bool fetch_from_socket(struct operation *operation, size_t want) {
 static bool fetch_from_bio(struct operation *operation, size_t want) {
   struct ssl_socket *socket = operation->socket;
   const struct buffer *from = bio_buffer(socket->incoming);
-  const size_t most = want + (want / RECORD_MAX + 2) * RECORD_OVERHEAD;
-  size_t len = smaller(buffer_len(from), most);
+  size_t len = smaller(buffer_len(from), ciphertext_of(want));
   const bool eof = bio_eof_written(socket->incoming) && len == buffer_len(from);
   if (!eof && record_missing(buffer_front(from), len) > 0) {
     return raise_want(socket, false);

@@ -49,6 +49,18 @@ TEST_F(Buffer, DoBytesComeOutAsTheyWentIn) {
   EXPECT_EQ("", Held());
 }
 
+TEST_F(Buffer, DoesPeekingLeaveWhatItShows) {
+  char out[8] = "";
+  EXPECT_EQ(0u, buffer_peek(&buffer_, out, sizeof(out)));
+  Append("onetwo");
+  buffer_drop(&buffer_, 1);
+  EXPECT_EQ(3u, buffer_peek(&buffer_, out, 3));
+  EXPECT_EQ("net", std::string(out));
+  EXPECT_EQ(5u, buffer_peek(&buffer_, out, sizeof(out)));
+  EXPECT_EQ("netwo", std::string(out));
+  EXPECT_EQ("netwo", Held());
+}
+
 TEST_F(Buffer, DoesOnlyWhatIsAddedCount) {
   uint8_t *room = buffer_room(&buffer_, 10);
   ASSERT_NE(nullptr, room);
