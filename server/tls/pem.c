@@ -77,6 +77,11 @@ struct pem_object pem_decode(const struct pem_block *block, unsigned want) {
   return object;
 }
 
+void pem_object_free(struct pem_object object) {
+  X509_free(object.certificate);
+  X509_CRL_free(object.crl);
+}
+
 // A certificate with extensions that make no sense stays one; its verification says so.
 void pem_settle(struct pem_object object) {
   if (object.certificate != NULL) {
@@ -87,7 +92,7 @@ void pem_settle(struct pem_object object) {
 }
 
 static enum pem_each_result give(struct pem_object object, pem_object_taker *take, void *state) {
-  if (object.certificate == NULL && object.crl == NULL) {
+  if (pem_object_is_nothing(object)) {
     return PEM_EACH_DAMAGED;
   }
   return take(state, object) ? PEM_EACH_DONE : PEM_EACH_STOPPED;

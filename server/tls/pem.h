@@ -46,6 +46,10 @@ struct pem_object {
   X509_CRL *crl;
 };
 
+static inline bool pem_object_is_nothing(struct pem_object object) {
+  return object.certificate == NULL && object.crl == NULL;
+}
+
 enum pem_want { PEM_WANT_CERTIFICATES = 1, PEM_WANT_CRLS = 2 };
 
 // pem_wants tells whether the block is, by its name, of a kind in want.
@@ -54,6 +58,9 @@ bool pem_wants(const struct pem_block *block, unsigned want);
 // pem_decode gives what is in a block of a kind in want; both NULL when it is none or can't be
 // read.
 struct pem_object pem_decode(const struct pem_block *block, unsigned want);
+
+// pem_object_free drops the reference of what an object has.
+void pem_object_free(struct pem_object object);
 
 // pem_settle makes OpenSSL work out now what it keeps of a certificate's extensions at first use
 // (X509_check_purpose(3)), so that threads which share the object only read it.

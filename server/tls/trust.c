@@ -141,8 +141,7 @@ static bool take_object(void *state, struct pem_object object) {
       room && (object.certificate != NULL ? sk_X509_push(part->certificates, object.certificate) > 0
                                           : sk_X509_CRL_push(part->crls, object.crl) > 0);
   if (!kept) {
-    X509_free(object.certificate);
-    X509_CRL_free(object.crl);
+    pem_object_free(object);
   }
   return kept;
 }

@@ -44,10 +44,6 @@ struct search {
 // ---------------------------------------------------------------------------------------------
 // Objects: a certificate or a list, the other is NULL.
 
-static bool is_nothing(struct pem_object object) {
-  return object.certificate == NULL && object.crl == NULL;
-}
-
 static void object_ref(struct pem_object object) {
   if (object.certificate != NULL) {
     X509_up_ref(object.certificate);
@@ -55,11 +51,6 @@ static void object_ref(struct pem_object object) {
   if (object.crl != NULL) {
     X509_CRL_up_ref(object.crl);
   }
-}
-
-static void object_unref(struct pem_object object) {
-  X509_free(object.certificate);
-  X509_CRL_free(object.crl);
 }
 
 static bool object_store(X509_STORE *store, struct pem_object object) {
@@ -97,7 +88,7 @@ void trust_directory_unref(struct trust_directory *directory) {
     return;
   }
   for (size_t i = 0; i < directory->num_kept; i++) {
-    object_unref(directory->kept[i].object);
+    pem_object_free(directory->kept[i].object);
   }
   pthread_mutex_destroy(&directory->mutex);
   directory->from.unref(directory->from.owner);
@@ -120,7 +111,7 @@ static struct pem_object find_kept(struct trust_directory *directory, const uint
                                    unsigned want) {
   struct pem_object found = {0};
   pthread_mutex_lock(&directory->mutex);
-  for (size_t i = 0; i < directory->num_kept && is_nothing(found); i++) {
+  for (size_t i = 0; i < directory->num_kept && pem_object_is_nothing(found); i++) {
     if (is_wanted(directory->kept[i].object, want) &&
         memcmp(directory->kept[i].digest, digest, DIGEST_SIZE) == 0) {
       found = directory->kept[i].object;
@@ -143,7 +134,7 @@ static struct kept *place_of(struct trust_directory *directory, const char *file
 static bool has_room(const struct trust_directory *directory, const struct kept *place,
                      size_t bytes) {
   return place != NULL && bytes <= TRUST_DIRECTORY_BYTES_MAX - (directory->bytes - place->bytes) &&
-         (is_nothing(place->object) ||
+         (pem_object_is_nothing(place->object) ||
           (directory->num_replaced < TRUST_DIRECTORY_REPLACED_MAX &&
            place->bytes <= TRUST_DIRECTORY_REPLACED_BYTES_MAX - directory->replaced_bytes));
 }
@@ -152,7 +143,7 @@ static bool has_room(const struct trust_directory *directory, const struct kept 
 static struct pem_object put(struct trust_directory *directory, struct kept *place,
                              const struct kept *next) {
   struct pem_object before = place->object;
-  if (is_nothing(before)) {
+  if (pem_object_is_nothing(before)) {
     directory->num_kept++;
   } else {
     directory->num_replaced++;
@@ -176,7 +167,7 @@ static bool keep(struct trust_directory *directory, const struct kept *next) {
     before = put(directory, place, next);
   }
   pthread_mutex_unlock(&directory->mutex);
-  object_unref(before);
+  pem_object_free(before);
   if (is_news) {
     LOG_WARNING(
         "a directory of CA files has no room left in its context: files that are new or "
@@ -189,7 +180,7 @@ static struct pem_object decode_pem(struct slice data, unsigned want) {
   struct pem_object object = {0};
   BIO *reader = pem_open(data);
   enum pem_result read = reader == NULL ? PEM_DAMAGED : PEM_BLOCK;
-  while (read == PEM_BLOCK && is_nothing(object)) {
+  while (read == PEM_BLOCK && pem_object_is_nothing(object)) {
     struct pem_block block;
     read = pem_next(reader, false, &block);
     if (read == PEM_BLOCK) {
@@ -216,11 +207,11 @@ static struct pem_object decode_der(struct slice data, unsigned want) {
 static struct pem_object decode(struct slice data, unsigned want, const X509_NAME *name) {
   struct pem_object none = {0};
   struct pem_object object = pem_looks_like(data) ? decode_pem(data, want) : decode_der(data, want);
-  if (is_nothing(object) || object_is_of(object, name)) {
+  if (pem_object_is_nothing(object) || object_is_of(object, name)) {
     pem_settle(object);
     return object;
   }
-  object_unref(object);
+  pem_object_free(object);
   return none;
 }
 
@@ -233,14 +224,14 @@ static struct pem_object take_file(struct trust_directory *directory, const char
     return none;
   }
   struct pem_object object = find_kept(directory, next.digest, want);
-  if (!is_nothing(object)) {
+  if (!pem_object_is_nothing(object)) {
     return object;
   }
   object = decode(data, want, name);
   snprintf(next.file, sizeof(next.file), "%s", file);
   next.object = object;
-  if (!is_nothing(object) && !keep(directory, &next)) {
-    object_unref(object);
+  if (!pem_object_is_nothing(object) && !keep(directory, &next)) {
+    pem_object_free(object);
     return none;
   }
   return object;
@@ -270,9 +261,9 @@ static bool look_at(const struct looking *looking, struct trust_directory *direc
   }
   struct pem_object object =
       take_file(directory, file, slice_of(looking->buffer, len), looking->want, looking->name);
-  if (!is_nothing(object)) {
+  if (!pem_object_is_nothing(object)) {
     (void)object_store(looking->store, object);  // without memory it is not found
-    object_unref(object);
+    pem_object_free(object);
   }
   return true;
 }
@@ -315,7 +306,7 @@ static bool give(X509_STORE *store, X509_LOOKUP_TYPE type, const X509_NAME *name
     object.certificate = X509_OBJECT_get0_X509(found);
     X509_OBJECT_set1_X509(out, object.certificate);
   }
-  object_unref(object);
+  pem_object_free(object);
   X509_STORE_unlock(store);
   return found != NULL;
 }
