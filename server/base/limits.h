@@ -35,6 +35,8 @@ extern "C" {
   X(session_output_bytes, 131072, 65536, 16777216, "ciphertext a session leaves unsent")    \
   X(material_bytes, 1048576, 4096, 4194304, "bytes of one certificate, key or trust file")  \
   X(context_bytes, 1048576, 65536, 4194304, "bytes of one change, and of what is trusted")  \
+  X(listeners, 64, 1, 65536, "listeners whose connections are relayed")                     \
+  X(listeners_per_owner, 48, 1, 65536, "the same of one user id")                           \
   X(descriptors, 4096, 16, 1000000, "descriptors received and not yet used")                \
   X(descriptors_per_owner, 3072, 16, 1000000, "the same of one user id")                    \
   X(resolver_queue, 256, 1, 65536, "host names waiting to be resolved")
@@ -72,7 +74,7 @@ struct limit_row {
 uint64_t limits_rows(const struct limits *limits, unsigned num_workers, struct limit_row *out);
 
 // What each worker holds for receiving: the buffers provided to the kernel.
-enum { WORKER_BUFFERS = 256, WORKER_BUFFER_BYTES = 16384 };
+enum { WORKER_BUFFERS = 256, WORKER_BUFFER_BYTES = 16384, WORKER_LARGE_BUFFERS_BYTES = 1 << 20 };
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,7 @@ enum holder { HELD_BY_KERNEL, OURS };
 struct buffers {
   uint32_t magic;
   struct io_uring *ring;
+  enum buffers_group group;
   struct io_uring_buf_ring *shared;  // where the kernel takes buffers from; NULL unless registered
   uint8_t *memory;
   unsigned num;
@@ -56,8 +57,9 @@ static int register_all(struct buffers *buffers) {
   if (shared == NULL) {
     return ENOMEM;
   }
-  struct io_uring_buf_reg reg = {
-      .ring_addr = (uintptr_t)shared, .ring_entries = buffers->num, .bgid = BUFFERS_GROUP};
+  struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)shared,
+                                 .ring_entries = buffers->num,
+                                 .bgid = (uint16_t)buffers->group};
   int result = io_uring_register_buf_ring(buffers->ring, &reg, 0);
   if (result < 0) {
     munmap(shared, shared_size(buffers));
@@ -71,7 +73,8 @@ static int register_all(struct buffers *buffers) {
   return 0;
 }
 
-int buffers_new(struct io_uring *ring, unsigned num, size_t size, struct buffers **out) {
+int buffers_new(struct io_uring *ring, enum buffers_group group, unsigned num, size_t size,
+                struct buffers **out) {
   assert(num > 0 && (num & (num - 1)) == 0);
   struct buffers *buffers = calloc(1, sizeof(*buffers) + num);
   if (buffers == NULL) {
@@ -79,6 +82,7 @@ int buffers_new(struct io_uring *ring, unsigned num, size_t size, struct buffers
   }
   buffers->magic = BUFFERS_MAGIC;
   buffers->ring = ring;
+  buffers->group = group;
   buffers->num = num;
   buffers->size = size;
   buffers->memory = map(num * size);
@@ -98,7 +102,7 @@ void buffers_free(struct buffers *buffers) {
   OBJECT_CHECK(buffers, BUFFERS_MAGIC);
   assert(buffers->num_ours == 0);
   if (buffers->shared != NULL) {
-    io_uring_unregister_buf_ring(buffers->ring, BUFFERS_GROUP);
+    io_uring_unregister_buf_ring(buffers->ring, (int)buffers->group);
     munmap(buffers->shared, shared_size(buffers));
   }
   if (buffers->memory != NULL) {

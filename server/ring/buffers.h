@@ -13,13 +13,16 @@
 extern "C" {
 #endif
 
-enum { BUFFERS_GROUP = 1 };
+// The groups of a loop: buffers for everybody, and a few large ones for who has much to receive.
+enum buffers_group { BUFFERS_COMMON = 1, BUFFERS_LARGE = 2 };
 
 struct buffers;
 
-// buffers_new maps num buffers (a power of two) of the given size and hands them all to the kernel.
+// buffers_new maps num buffers (a power of two) of the given size and hands them all to the kernel,
+// as that group of the ring.
 // Returns 0, or the errno of what failed.
-int buffers_new(struct io_uring *ring, unsigned num, size_t size, struct buffers **out);
+int buffers_new(struct io_uring *ring, enum buffers_group group, unsigned num, size_t size,
+                struct buffers **out);
 // buffers_free takes all buffers back from the kernel. None may be ours, that is, in somebody's
 // hands.
 void buffers_free(struct buffers *buffers);

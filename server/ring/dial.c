@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "server/base/object.h"
@@ -33,7 +34,9 @@ struct dial {
   void *owner;
 
   struct lookup lookup;
-  struct addrinfo *next;  // the address to try next
+  struct addrinfo *next;        // the address to try next
+  struct addrinfo unix_socket;  // the only one, of dial_unix_start
+  struct sockaddr_un unix_address;
   unsigned num_tried;
 
   int fd;  // of the address being tried; -1 without
@@ -168,7 +171,6 @@ static void on_timeout(struct timer *timer) {
 
 static void start_connecting(struct dial *dial) {
   dial->stage = DIAL_CONNECTING;
-  dial->next = dial->lookup.addresses;
   try_next(dial);
 }
 
@@ -186,6 +188,7 @@ static void on_resolved(struct message *message) {
     dial->result.os_errno = lookup->os_errno;
     finish(dial);
   } else {
+    dial->next = lookup->addresses;
     start_connecting(dial);
   }
 }
@@ -206,6 +209,7 @@ static void init(struct dial *dial, struct resolver *resolver) {
 
 static status_t start(struct dial *dial) {
   if (lookup_numeric(&dial->lookup)) {
+    dial->next = dial->lookup.addresses;
     start_connecting(dial);
     return OK_STATUS;
   }
@@ -230,6 +234,35 @@ status_t dial_start(struct resolver *resolver, const char *host, uint16_t port,
     free_dial(dial);
     return status;
   }
+  *out = dial;
+  return OK_STATUS;
+}
+
+static void describe_unix(struct dial *dial, const char *path) {
+  dial->unix_address.sun_family = AF_UNIX;
+  memcpy(dial->unix_address.sun_path, path, strlen(path));
+  dial->unix_socket = (struct addrinfo){
+      .ai_family = AF_UNIX,
+      .ai_socktype = SOCK_STREAM,
+      .ai_addr = (struct sockaddr *)&dial->unix_address,
+      .ai_addrlen = sizeof(dial->unix_address),
+  };
+  dial->next = &dial->unix_socket;
+}
+
+status_t dial_unix_start(struct resolver *resolver, const char *path,
+                         void (*done)(void *owner, const struct dial_result *result), void *owner,
+                         struct dial **out) {
+  assert(worker_current() != NULL);
+  ENSURE(path[0] != '\0' && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path),
+         INVALID_ARGUMENT);
+  struct dial *dial = calloc(1, sizeof(*dial));
+  ENSURE(dial != NULL, RESOURCE_EXHAUSTED);
+  init(dial, resolver);
+  dial->done = done;
+  dial->owner = owner;
+  describe_unix(dial, path);
+  start_connecting(dial);
   *out = dial;
   return OK_STATUS;
 }

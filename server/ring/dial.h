@@ -38,6 +38,11 @@ struct dial_result {
 status_t dial_start(struct resolver *resolver, const char *host, uint16_t port,
                     void (*done)(void *owner, const struct dial_result *result), void *owner,
                     struct dial **out);
+// dial_unix_start connects to the Unix stream socket of that path in the same way, without a
+// lookup. INVALID_ARGUMENT for a path that doesn't fit one.
+status_t dial_unix_start(struct resolver *resolver, const char *path,
+                         void (*done)(void *owner, const struct dial_result *result), void *owner,
+                         struct dial **out);
 // dial_cancel gives up: done is not called. What is under way is reaped in the background.
 void dial_cancel(struct dial *dial);
 

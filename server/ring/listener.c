@@ -20,6 +20,7 @@ struct listener {
   const struct listener_events *events;
   void *owner;
   bool closing;
+  bool paused;
   bool in_trouble;    // the trouble was logged, and nothing was accepted since
   struct ring_op op;  // the accept, or the poll before it
   struct op_stopper stopper;
@@ -30,7 +31,7 @@ struct listener {
 // One at a time, not multishot: where several loops wait on a socket, the kernel wakes the one that
 // waits longest, and a multishot, which waits for ever, gets every connection for its loop alone.
 static void start_accept(struct listener *listener) {
-  if (!listener->closing && !op_busy(&listener->op)) {
+  if (!listener->closing && !listener->paused && !op_busy(&listener->op)) {
     listener->op.kind = OP_ACCEPT;
     op_start(listener->loop, &listener->op);
   }
@@ -130,6 +131,12 @@ status_t listener_new(struct loop *loop, int fd, const struct listener_events *e
   start_accept(listener);
   *out = listener;
   return OK_STATUS;
+}
+
+void listener_pause(struct listener *listener, bool paused) {
+  OBJECT_CHECK(listener, LISTENER_MAGIC);
+  listener->paused = paused;
+  start_accept(listener);
 }
 
 void listener_close(struct listener *listener) {

@@ -4,6 +4,8 @@
 #ifndef TLSAGENT_SERVER_RING_LISTENER_H_
 #define TLSAGENT_SERVER_RING_LISTENER_H_
 
+#include <stdbool.h>
+
 #include "server/base/status.h"
 #include "server/ring/loop.h"
 
@@ -25,6 +27,9 @@ struct listener_events {
 // line.
 status_t listener_new(struct loop *loop, int fd, const struct listener_events *events, void *owner,
                       struct listener **out);
+// listener_pause stops accepting, or goes on; one connection more may still come. Connections wait
+// in the socket's queue meanwhile.
+void listener_pause(struct listener *listener, bool paused);
 // listener_close stops accepting; connections not yet accepted stay in the socket's queue.
 void listener_close(struct listener *listener);
 

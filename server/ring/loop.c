@@ -45,6 +45,14 @@ static void check_config(const struct loop_config *config) {
   assert(config->handshakes_per_turn > 0);
 }
 
+static int open_buffers(struct loop *loop, const struct loop_config *config) {
+  int error = buffers_new(&loop->ring, BUFFERS_COMMON, config->num_buffers, config->buffer_size,
+                          &loop->buffers);
+  return error != 0 ? error
+                    : buffers_new(&loop->ring, BUFFERS_LARGE, LARGE_BUFFERS, LOOP_LARGE_BUFFER_SIZE,
+                                  &loop->large_buffers);
+}
+
 status_t loop_new(const struct loop_config *config, struct loop **out, const char **out_why) {
   check_config(config);
   struct loop *loop = calloc(1, sizeof(*loop));
@@ -57,7 +65,7 @@ status_t loop_new(const struct loop_config *config, struct loop **out, const cha
     free(loop);
     return status_of(STATUS_FAILED_PRECONDITION);
   }
-  int error = buffers_new(&loop->ring, config->num_buffers, config->buffer_size, &loop->buffers);
+  int error = open_buffers(loop, config);
   if (error != 0) {
     *out_why = ring_why(error);
     loop_free(loop);
@@ -74,6 +82,7 @@ void loop_free(struct loop *loop) {
   OBJECT_CHECK(loop, LOOP_MAGIC);
   assert(loop->in_flight == 0);
   buffers_free(loop->buffers);
+  buffers_free(loop->large_buffers);
   ring_close(&loop->ring);
   timers_cleanup(&loop->timers);
   loop->magic = 0;
@@ -281,6 +290,10 @@ void loop_enter(struct loop *loop, bool may_block) {
 void loop_turn(struct loop *loop, bool may_block) {
   loop_enter(loop, may_block);
   loop_run(loop);
+}
+
+struct buffers *loop_buffers_for(struct loop *loop, const struct ring_op *op) {
+  return op->large ? loop->large_buffers : loop->buffers;
 }
 
 clock_time loop_now(const struct loop *loop) {

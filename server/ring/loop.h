@@ -31,7 +31,14 @@ struct loop_config {
   unsigned handshakes_per_turn;  // TASK_HANDSHAKE tasks run in one turn, at least 1
 };
 
-enum { LOOP_BUFFERS_MAX = 32768, LOOP_BUFFER_SIZE_MIN = 4096, LOOP_TIMERS_MAX = 1 << 20 };
+enum {
+  LOOP_BUFFERS_MAX = 32768,
+  LOOP_BUFFER_SIZE_MIN = 4096,
+  // Beside the receive buffers, for streams with much to receive (stream_receive_bulk).
+  LOOP_LARGE_BUFFER_SIZE = 64 * 1024,
+  LOOP_LARGE_BUFFERS_BYTES = 16 * LOOP_LARGE_BUFFER_SIZE,
+  LOOP_TIMERS_MAX = 1 << 20
+};
 
 // loop_new makes a ring that belongs to the calling thread. On failure *out_why says in one line
 // what was refused and what would mend it (static storage).

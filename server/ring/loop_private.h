@@ -15,6 +15,7 @@
 enum { LOOP_MAGIC = 0x6c6f6f70 };
 
 enum {
+  LARGE_BUFFERS = LOOP_LARGE_BUFFERS_BYTES / LOOP_LARGE_BUFFER_SIZE,
   COMPLETIONS_MAX = 256,  // run in one turn; what is more waits in the ring for the next
   LATE_MAX = 256          // completions held back by FAULT_LATE
 };
@@ -34,6 +35,7 @@ struct loop {
   uint32_t magic;
   struct io_uring ring;
   struct buffers *buffers;
+  struct buffers *large_buffers;
   clock_time now;
 
   struct list waiting;   // operations without a place in the submission queue, oldest first
@@ -56,6 +58,9 @@ struct loop {
 
   struct loop_stats stats;
 };
+
+// loop_buffers_for returns the buffers that a receive takes its own from.
+struct buffers *loop_buffers_for(struct loop *loop, const struct ring_op *op);
 
 // op_prepare fills in an entry for the operation (op_table.c).
 void op_prepare(const struct ring_op *op, struct io_uring_sqe *entry);

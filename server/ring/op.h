@@ -55,6 +55,7 @@ struct ring_op {
   int fd;
   int answer;    // the result, when OP_ANSWERED
   size_t limit;  // a fault: at most so many bytes; 0 without
+  bool large;    // receives into a large buffer
   union {
     struct {
       void *data;

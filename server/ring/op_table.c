@@ -10,14 +10,14 @@ static unsigned limited(const struct ring_op *op, size_t len) {
   return (unsigned)(len < most ? len : most);
 }
 
-static void select_buffer(struct io_uring_sqe *entry) {
+static void select_buffer(const struct ring_op *op, struct io_uring_sqe *entry) {
   entry->flags |= IOSQE_BUFFER_SELECT;
-  entry->buf_group = BUFFERS_GROUP;
+  entry->buf_group = op->large ? BUFFERS_LARGE : BUFFERS_COMMON;
 }
 
 static void prepare_recv(const struct ring_op *op, struct io_uring_sqe *entry) {
   io_uring_prep_recv(entry, op->fd, NULL, op->limit, 0);
-  select_buffer(entry);
+  select_buffer(op, entry);
 }
 
 static void prepare_recv_multishot(const struct ring_op *op, struct io_uring_sqe *entry) {
@@ -26,17 +26,17 @@ static void prepare_recv_multishot(const struct ring_op *op, struct io_uring_sqe
     return;
   }
   io_uring_prep_recv_multishot(entry, op->fd, NULL, 0, 0);
-  select_buffer(entry);
+  select_buffer(op, entry);
 }
 
 static void prepare_recvmsg(const struct ring_op *op, struct io_uring_sqe *entry) {
   io_uring_prep_recvmsg(entry, op->fd, op->message, MSG_CMSG_CLOEXEC);
-  select_buffer(entry);
+  select_buffer(op, entry);
 }
 
 static void prepare_recvmsg_multishot(const struct ring_op *op, struct io_uring_sqe *entry) {
   io_uring_prep_recvmsg_multishot(entry, op->fd, op->message, MSG_CMSG_CLOEXEC);
-  select_buffer(entry);
+  select_buffer(op, entry);
 }
 
 static void prepare_send(const struct ring_op *op, struct io_uring_sqe *entry) {

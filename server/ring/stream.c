@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "server/ring/stream_private.h"
 
@@ -81,6 +82,16 @@ void *stream_owner(struct stream *stream) {
 int stream_fd(const struct stream *stream) {
   OBJECT_CHECK(stream, STREAM_MAGIC);
   return stream->fd;
+}
+
+// Disconnecting a TCP socket sends a reset; others refuse (connect(2)).
+void stream_reset(struct stream *stream) {
+  OBJECT_CHECK(stream, STREAM_MAGIC);
+  const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+  if (!stream->closing) {
+    (void)!connect(stream->fd, &nobody, sizeof(nobody));
+  }
+  stream_close(stream);
 }
 
 void stream_close(struct stream *stream) {

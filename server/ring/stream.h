@@ -36,12 +36,16 @@ struct stream_events {
   void (*on_sent)(struct stream *stream, int os_errno);
   // Nothing is in flight any more: the struct may be freed. The last call.
   void (*on_closed)(struct stream *stream);
+  // The queue is empty, since all that was in it is on its way: there is room for more before
+  // on_sent. May be NULL.
+  void (*on_room)(struct stream *stream);
 };
 
 enum stream_flags {
   STREAM_PLAIN = 0,
   STREAM_WITH_FDS = 1,    // descriptors may come with the bytes (recvmsg), and go with them
   STREAM_CONTINUOUS = 2,  // receive by multishot until paused; otherwise once per stream_receive
+  STREAM_NO_SECRETS = 4,  // what goes through it anybody may see: it isn't wiped
 };
 
 // stream_new makes a stream that owns fd. It receives nothing before stream_receive. max_queued is
@@ -55,6 +59,9 @@ int stream_fd(const struct stream *stream);
 // stream_receive arms the receive: until paused for STREAM_CONTINUOUS, else for one on_data.
 // Harmless when it is armed.
 void stream_receive(struct stream *stream);
+// stream_receive_bulk lets a stream that isn't continuous take large buffers while it receives
+// much: one on_data is then of up to LOOP_LARGE_BUFFER_SIZE bytes.
+void stream_receive_bulk(struct stream *stream);
 // stream_pause stops receiving; an on_data may still come for what the kernel had received already.
 void stream_pause(struct stream *stream);
 bool stream_receiving(const struct stream *stream);
@@ -74,6 +81,8 @@ void stream_shutdown(struct stream *stream);
 // stream_close drops what is queued, cancels what is in flight, closes fd, and calls on_closed from
 // the loop when nothing is in flight; the stream is freed after that call. No other event comes.
 void stream_close(struct stream *stream);
+// stream_reset is stream_close, and a TCP peer is reset; what it has not received yet is lost.
+void stream_reset(struct stream *stream);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,10 @@ static bool has_fds(const struct stream *stream) {
   return (stream->flags & STREAM_WITH_FDS) != 0;
 }
 
+static bool has_secrets(const struct stream *stream) {
+  return (stream->flags & STREAM_NO_SECRETS) == 0;
+}
+
 static bool is_continuous(const struct stream *stream) {
   return (stream->flags & STREAM_CONTINUOUS) != 0;
 }
@@ -98,6 +102,12 @@ static void deliver(struct stream *stream, struct received *received) {
                           descriptors->dropped);
 }
 
+// Large ones while they fill more than a common one.
+static void choose_buffers(struct stream *stream, size_t received) {
+  stream->in.much =
+      (stream->flags & STREAM_BULK) != 0 && received >= buffers_size(stream->loop->buffers);
+}
+
 static void take_data(struct stream *stream, const struct ring_op *op,
                       const struct op_result *result) {
   if (!result->has_buffer) {
@@ -105,12 +115,14 @@ static void take_data(struct stream *stream, const struct ring_op *op,
     return;
   }
   stream->in.polls = 0;
-  uint8_t *buffer = buffers_take(stream->loop->buffers, result->buffer);
+  struct buffers *buffers = loop_buffers_for(stream->loop, op);
+  uint8_t *buffer = buffers_take(buffers, result->buffer);
   struct received received;
   parse(stream, op->kind, buffer, result->value, &received);
   bool is_end = received.data.len == 0;
+  choose_buffers(stream, received.data.len);
   deliver(stream, &received);
-  buffers_give(stream->loop->buffers, result->buffer, (size_t)result->value);
+  buffers_give(buffers, result->buffer, has_secrets(stream) ? (size_t)result->value : 0);
   if (is_end) {
     end(stream, 0);
   }
@@ -149,6 +161,7 @@ static bool has_control(struct stream *stream) {
 
 static void start_receive(struct stream *stream) {
   stream->in.op.kind = receive_kind(stream);
+  stream->in.op.large = stream->in.much;
   if (stream->in.op.kind == OP_RECVMSG && !has_control(stream)) {
     stream_retry_later(stream);
     return;
@@ -180,6 +193,11 @@ void stream_in_start(struct stream *stream) {
 
 static void starve(struct stream *stream) {
   struct loop *loop = stream->loop;
+  if (stream->in.much) {
+    stream->in.much = false;  // there are few large ones: a common one will do
+    stream_in_start(stream);
+    return;
+  }
   loop->stats.no_buffers++;
   receivers_starve(&loop->receivers, &stream->in.receiver, loop->stats.turns);
 }
@@ -228,8 +246,9 @@ static void on_received(struct ring_op *op, const struct op_result *result) {
   } else if (result->value >= 0) {
     take_data(stream, op, result);
   } else if (result->has_buffer) {
-    buffers_take(stream->loop->buffers, result->buffer);
-    buffers_give(stream->loop->buffers, result->buffer, 0);
+    struct buffers *buffers = loop_buffers_for(stream->loop, op);
+    buffers_take(buffers, result->buffer);
+    buffers_give(buffers, result->buffer, 0);
   }
   if (op_busy(op)) {
     return;  // a multishot goes on, or the owner asked for more
@@ -281,6 +300,12 @@ void stream_pause(struct stream *stream) {
   if (!stream->closing) {
     stream_in_stop(stream);
   }
+}
+
+void stream_receive_bulk(struct stream *stream) {
+  OBJECT_CHECK(stream, STREAM_MAGIC);
+  assert(!is_continuous(stream));
+  stream->flags |= STREAM_BULK;
 }
 
 bool stream_receiving(const struct stream *stream) {

@@ -159,9 +159,18 @@ static void fail(struct stream *stream, int os_errno) {
   stream->events->on_sent(stream, os_errno);
 }
 
+static void drop_sent(struct stream *stream, size_t sent) {
+  if ((stream->flags & STREAM_NO_SECRETS) != 0) {
+    bytes_skip(&stream->out.sending, sent);
+  } else {
+    bytes_consume(&stream->out.sending, sent);
+  }
+}
+
 static void advance(struct stream *stream, size_t sent) {
   struct stream_out *out = &stream->out;
-  bytes_consume(&out->sending, sent);
+  bool had_queued = bytes_len(&out->queued) > 0;
+  drop_sent(stream, sent);
   out->sent += sent;
   out->polls = 0;
   close_first_fds(stream, out->fds_attached);
@@ -169,6 +178,8 @@ static void advance(struct stream *stream, size_t sent) {
   if (stream_unsent(stream) == 0) {
     watch_idle(stream);
     stream->events->on_sent(stream, 0);
+  } else if (had_queued && bytes_len(&out->queued) == 0 && stream->events->on_room != NULL) {
+    stream->events->on_room(stream);
   }
 }
 

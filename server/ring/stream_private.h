@@ -12,6 +12,9 @@
 
 enum { STREAM_MAGIC = 0x7374726d };
 
+// Beside enum stream_flags: stream_receive_bulk was called.
+enum { STREAM_BULK = 1 << 8 };
+
 enum {
   STREAM_RETRY_MS = 10,
   STREAM_POLLS_MAX = 16  // polls in a row that promised what was not there, before a pause
@@ -28,6 +31,7 @@ struct queued_fd {
 struct stream_in {
   bool wanted;        // the owner wants bytes
   bool ended;         // on_end was called
+  bool much;          // the next receive takes a large buffer
   unsigned polls;     // in a row
   struct ring_op op;  // the receive, or the poll before it
   struct op_stopper stopper;

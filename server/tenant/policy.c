@@ -15,17 +15,21 @@ static bool same_letter(char a, char b) {
   return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
+static bool same_character(char a, char b) {
+  return a == b;
+}
+
 // Matches * and ?, and nothing else: fnmatch(3) would take the brackets of an IPv6 address for a
 // set. On a mismatch the last * takes one character more, so the time is at most the product of
 // lengths.
-static bool matches(const char *pattern, const char *text) {
+static bool matches(const char *pattern, const char *text, bool (*same)(char a, char b)) {
   const char *star = NULL;
   const char *star_text = NULL;
   while (*text != '\0') {
     if (*pattern == '*') {
       star = pattern++;
       star_text = text;
-    } else if (*pattern == '?' || same_letter(*pattern, *text)) {
+    } else if (*pattern == '?' || same(*pattern, *text)) {
       pattern++;
       text++;
     } else if (star != NULL) {
@@ -49,7 +53,19 @@ bool policy_allows_dial(const struct policy *policy, const char *host, uint16_t 
     return false;
   }
   for (size_t i = 0; i < policy->num_dial_patterns; i++) {
-    if (matches(policy->dial_patterns[i], target)) {
+    if (matches(policy->dial_patterns[i], target, same_letter)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool policy_allows_unix(const struct policy *policy, const char *path) {
+  static const char scheme[] = "unix:";
+  const size_t len = sizeof(scheme) - 1;
+  for (size_t i = 0; i < policy->num_dial_patterns; i++) {
+    const char *pattern = policy->dial_patterns[i];
+    if (strncmp(pattern, scheme, len) == 0 && matches(pattern + len, path, same_character)) {
       return true;
     }
   }

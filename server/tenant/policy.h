@@ -20,6 +20,10 @@ struct policy {
 // policy_pattern_valid tells whether a pattern has both parts.
 bool policy_pattern_valid(const char *pattern);
 
+// policy_allows_unix tells whether the Unix socket of that path may be dialled: by a pattern
+// "unix:PATH", where * and ? mean the same, and letter case counts.
+bool policy_allows_unix(const struct policy *policy, const char *path);
+
 // policy_allows_dial compares host and port with every pattern; letter case does not count. The
 // name is compared as it was asked for: what it resolves to is not looked at.
 bool policy_allows_dial(const struct policy *policy, const char *host, uint16_t port);

@@ -17,10 +17,9 @@ static const struct {
 #name, #name "_per_owner", offsetof(struct limits, name), \
         offsetof(struct limits, name##_per_owner)             \
   }
-    [QUOTA_CONNECTIONS] = ROW(connections),
-    [QUOTA_SESSIONS] = ROW(sessions),
-    [QUOTA_CONTEXTS] = ROW(contexts),
-    [QUOTA_CONTEXT_EDITIONS] = ROW(context_editions),
+    [QUOTA_CONNECTIONS] = ROW(connections), [QUOTA_SESSIONS] = ROW(sessions),
+    [QUOTA_CONTEXTS] = ROW(contexts),       [QUOTA_CONTEXT_EDITIONS] = ROW(context_editions),
+    [QUOTA_LISTENERS] = ROW(listeners),
 #undef ROW
 };
 

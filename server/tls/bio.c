@@ -30,7 +30,7 @@ static int pipe_read(BIO *bio, char *out, size_t size, size_t *out_len) {
 
 // Without memory but with something to take away it is as good as full: there may be some later.
 static int refuse_to_write(BIO *bio, struct pipe *pipe) {
-  if (bytes_len(&pipe->output) > 0) {
+  if (bytes_len(pipe->output) > 0) {
     BIO_set_retry_write(bio);
   } else {
     errno = ENOMEM;
@@ -41,8 +41,8 @@ static int refuse_to_write(BIO *bio, struct pipe *pipe) {
 static int pipe_write(BIO *bio, const char *data, size_t len, size_t *out_len) {
   struct pipe *pipe = BIO_get_data(bio);
   BIO_clear_retry_flags(bio);
-  *out_len = smaller(len, bytes_room(&pipe->output));
-  if (*out_len == 0 || !status_ok(bytes_append(&pipe->output, slice_of(data, *out_len)))) {
+  *out_len = smaller(len, bytes_room(pipe->output));
+  if (*out_len == 0 || !status_ok(bytes_append(pipe->output, slice_of(data, *out_len)))) {
     *out_len = 0;
     return refuse_to_write(bio, pipe);
   }
@@ -64,7 +64,7 @@ static long pipe_ctrl(BIO *bio, int command, long number, void *pointer) {
     case BIO_CTRL_PENDING:
       return as_long(pipe->input.len);
     case BIO_CTRL_WPENDING:
-      return as_long(bytes_len(&pipe->output));
+      return as_long(bytes_len(pipe->output));
     case BIO_CTRL_EOF:
       return pipe->eof && pipe->input.len == 0;
     default:

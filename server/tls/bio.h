@@ -15,9 +15,9 @@ extern "C" {
 
 // Both ends as we see them. It must outlive the BIO and stay where it is.
 struct pipe {
-  struct slice input;   // lent; shrinks at its front as OpenSSL reads
-  bool eof;             // nothing comes after input
-  struct bytes output;  // what OpenSSL wrote, up to its ceiling
+  struct slice input;    // lent; shrinks at its front as OpenSSL reads
+  bool eof;              // nothing comes after input
+  struct bytes *output;  // where what OpenSSL writes goes, up to its ceiling
 };
 
 // pipe_bio_new returns a BIO on pipe, or NULL without memory. Reading an empty input asks to retry,

@@ -98,8 +98,9 @@ static struct engine *allocate(struct tls_context *context, const struct engine_
     list_init(&engine->events);
     tls_error_clear(&engine->error);
     keep_owner(engine, config->owner);
-    bytes_init(&engine->pipe.output,
+    bytes_init(&engine->output,
                config->max_output < LEAST_OUTPUT ? LEAST_OUTPUT : config->max_output);
+    engine->pipe.output = &engine->output;
   }
   return engine;
 }
@@ -139,7 +140,7 @@ void engine_free(struct engine *engine) {
   ERR_clear_error();
   events_end(engine);
   sk_X509_pop_free(engine->refused_chain, X509_free);
-  bytes_cleanup(&engine->pipe.output);
+  bytes_cleanup(&engine->output);
   engine_leave_switched(engine);
   tls_context_leave(engine->context, engine->edition);
   tls_context_unref(engine->context);
@@ -163,7 +164,13 @@ size_t engine_input_left(const struct engine *engine) {
 
 struct bytes *engine_output(struct engine *engine) {
   OBJECT_CHECK(engine, ENGINE_MAGIC);
-  return &engine->pipe.output;
+  return engine->pipe.output;
+}
+
+void engine_lend_output(struct engine *engine, struct bytes *output) {
+  OBJECT_CHECK(engine, ENGINE_MAGIC);
+  assert(bytes_len(engine->pipe.output) == 0 || output == NULL);
+  engine->pipe.output = output == NULL ? &engine->output : output;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -257,7 +264,7 @@ static size_t smaller(size_t a, size_t b) {
 static enum engine_result write_record(struct engine *engine, struct slice data, size_t *out_len) {
   *out_len = 0;
   size_t len = smaller(data.len, RECORD_PLAINTEXT);
-  if (bytes_room(&engine->pipe.output) < len + RECORD_OVERHEAD) {
+  if (bytes_room(engine->pipe.output) < len + RECORD_OVERHEAD) {
     return ENGINE_WANT_OUTPUT;
   }
   begin(engine);
@@ -307,7 +314,7 @@ enum engine_result engine_shutdown_send(struct engine *engine) {
   if (engine->close_sent) {
     return ENGINE_DONE;
   }
-  if (bytes_room(&engine->pipe.output) < RECORD_OVERHEAD) {
+  if (bytes_room(engine->pipe.output) < RECORD_OVERHEAD) {
     return ENGINE_WANT_OUTPUT;
   }
   enum engine_result flushed = engine_flush_late(engine);
@@ -386,5 +393,5 @@ enum engine_role engine_get_role(const struct engine *engine) {
 void engine_release_buffers(struct engine *engine) {
   OBJECT_CHECK(engine, ENGINE_MAGIC);
   SSL_free_buffers(engine->ssl);  // refuses while there is something in them
-  bytes_release_if_empty(&engine->pipe.output);
+  bytes_release_if_empty(engine->pipe.output);
 }

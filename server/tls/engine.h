@@ -94,6 +94,9 @@ size_t engine_input_left(const struct engine *engine);
 
 // engine_output is the queue of ciphertext for the peer, for the caller to consume from.
 struct bytes *engine_output(struct engine *engine);
+// engine_lend_output has ciphertext go straight into a queue of the caller's, of at least 64 KiB,
+// until NULL brings back the engine's own. Nothing may be waiting in the queue that is left.
+void engine_lend_output(struct engine *engine, struct bytes *output);
 
 // engine_decision is what the handshake waits for, or NULL; every operation gives
 // ENGINE_WANT_DECISION until it is answered. Good until the next operation.

@@ -36,6 +36,7 @@ struct engine {
   size_t key_log_bytes;
   SSL *ssl;
   struct pipe pipe;
+  struct bytes output;  // the own queue, as long as nobody lends another
   bool established;
   bool failed;      // for good: OpenSSL takes no further operation
   bool close_sent;  // close_notify is in the output, or was taken from it

@@ -19,7 +19,7 @@ class Buffers : public ::testing::Test {
   void SetUp() override {
     const char *why = nullptr;
     ASSERT_TRUE(ring_open(&ring_, 8, &why)) << why;
-    ASSERT_EQ(0, buffers_new(&ring_, kNum, kSize, &buffers_));
+    ASSERT_EQ(0, buffers_new(&ring_, BUFFERS_COMMON, kNum, kSize, &buffers_));
     ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds_));
   }
 
@@ -35,7 +35,7 @@ class Buffers : public ::testing::Test {
     io_uring_sqe *entry = io_uring_get_sqe(&ring_);
     io_uring_prep_recv(entry, fds_[0], nullptr, 0, 0);
     entry->flags |= IOSQE_BUFFER_SELECT;
-    entry->buf_group = BUFFERS_GROUP;
+    entry->buf_group = BUFFERS_COMMON;
     EXPECT_EQ(0, ring_enter(&ring_, NANOS_PER_SECOND));
     io_uring_cqe *cqe = nullptr;
     EXPECT_EQ(0, io_uring_peek_cqe(&ring_, &cqe));
