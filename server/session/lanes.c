@@ -1,4 +1,5 @@
 // The queues of operations, and the loop that answers them.
+#include <assert.h>
 #include <errno.h>
 
 #include "server/base/log.h"
@@ -200,7 +201,9 @@ static void advance_socket(struct session *session) {
 
 void session_advance(struct session *session) {
   session_ref(session);  // an answer may give the last other reference back
-  if (session->path == SESSION_MEMORY) {
+  if (session->relay != NULL) {
+    relay_advance(session);
+  } else if (session->path == SESSION_MEMORY) {
     advance_memory(session);
   } else {
     advance_socket(session);
@@ -285,6 +288,7 @@ void session_submit(struct session *session, struct session_op *op) {
   op->session = session;
   list_init(&op->link);
   timer_init(&op->wait_timer, wait_ran_out);
+  assert(session->relay == NULL);
   list_push_back(lane_of(session, op), &op->link);
   if (session->closed) {
     session_fail_ops(session);

@@ -28,6 +28,8 @@ enum transport_state {
   TRANSPORT_CLOSED
 };
 
+struct relay;  // in relay.c
+
 struct session {
   uint32_t magic;
   _Atomic unsigned references;
@@ -59,7 +61,9 @@ struct session {
   enum engine_result late;  // result of a read that had given plaintext already, for the next one
   uint64_t bytes_read;
   uint64_t bytes_written;
-  struct list waiters;  // struct session_closed
+  struct list waiters;      // struct session_closed
+  struct relay *relay;      // NULL unless it is one, or was
+  struct list end_waiters;  // struct session_ended
 
   // Messages from other threads.
   _Atomic bool end_asked;
@@ -81,6 +85,19 @@ bool transport_flush(struct session *session);
 void transport_close(struct session *session);
 bool transport_ready(const struct session *session);
 size_t transport_unsent(const struct session *session);
+
+// transport_flags_for is how a stream of such a descriptor is to be; transport_refuse_fds closes
+// what came beside bytes, and tells whether so much waits to be closed that nothing more may come.
+int transport_flags_for(int fd);
+bool transport_refuse_fds(struct session *session, const int *fds, size_t num_fds);
+
+// What a relay does with the peer's bytes, with anything else that has happened on the transport,
+// and when the session is closed. In relay.c.
+void relay_take(struct session *session, struct slice data);
+void relay_advance(struct session *session);
+void relay_close(struct session *session);
+void relay_transport_closed(struct session *session);
+void relay_free(struct relay *relay);
 
 // session_advance answers what can be answered and asks the transport for what is wanted. In
 // lanes.c.

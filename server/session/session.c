@@ -31,6 +31,7 @@ static void init(struct session *session, const struct session_config *config) {
   list_init(&session->out_lane);
   list_init(&session->flushing);
   list_init(&session->waiters);
+  list_init(&session->end_waiters);
   task_init(&session->advance, advance_task);
   bytes_init(&session->inbox, INBOX_MAX);
   tls_error_clear(&session->error);
@@ -40,6 +41,7 @@ static void session_free(struct session *session) {
   task_cancel(&session->advance);
   engine_free(session->engine);
   bytes_cleanup(&session->inbox);
+  relay_free(session->relay);
   worker_load_add(session->worker, -1);
   counter_add(COUNTER_sessions_freed, 1);
   session->magic = 0;
@@ -134,6 +136,9 @@ static bool transport_gone(const struct session *session) {
 void session_transport_closed(struct session *session) {
   session->transport = TRANSPORT_CLOSED;
   tell_waiters(session);
+  if (session->relay != NULL) {
+    relay_transport_closed(session);
+  }
   session_unref(session);
 }
 
@@ -149,7 +154,11 @@ void session_close(struct session *session, struct session_closed *waiter) {
     tls_error_simple(&error, TLS_ERROR_CLOSED_HERE, "the session was closed by this side");
     session_fail(session, &error);
     session_fail_ops(session);
-    transport_close(session);
+    if (session->relay != NULL) {
+      relay_close(session);
+    } else {
+      transport_close(session);
+    }
   }
   if (transport_gone(session)) {
     tell_waiters(session);

@@ -12,7 +12,9 @@ static struct session *owner_of(struct stream *stream) {
 
 // Established sessions are served at once, handshakes in their bounded share of the turn.
 static void go_on(struct session *session) {
-  if (engine_established(session->engine)) {
+  if (session->relay != NULL) {
+    relay_advance(session);
+  } else if (engine_established(session->engine)) {
     session_advance(session);
   } else {
     session_schedule(session);
@@ -20,21 +22,23 @@ static void go_on(struct session *session) {
 }
 
 // Descriptors are no part of TLS. Where their closes hang no more of them are let in.
-static void refuse_fds(struct session *session, const int *fds, size_t num_fds) {
+bool transport_refuse_fds(struct session *session, const int *fds, size_t num_fds) {
   for (size_t i = 0; i < num_fds; i++) {
     closer_close(session->uid, fds[i]);
   }
-  if (closer_behind(session->uid)) {
-    session->ended = true;
-    session->in_errno = EMFILE;
-  }
+  return closer_behind(session->uid);
 }
 
 static void on_data(struct stream *stream, struct slice data, const int *fds, size_t num_fds,
                     size_t dropped) {
   struct session *session = owner_of(stream);
-  if (num_fds + dropped > 0) {
-    refuse_fds(session, fds, num_fds);
+  if (num_fds + dropped > 0 && transport_refuse_fds(session, fds, num_fds)) {
+    session->ended = true;
+    session->in_errno = EMFILE;
+  }
+  if (session->relay != NULL) {
+    relay_take(session, data);
+    return;
   }
   if (!status_ok(bytes_append(&session->inbox, data))) {
     // Bytes of a stream can't be lost and the stream go on.
@@ -59,8 +63,13 @@ static void on_sent(struct stream *stream, int os_errno) {
   go_on(session);
 }
 
+static void on_room(struct stream *stream) {
+  go_on(owner_of(stream));
+}
+
 static void on_closed(struct stream *stream) {
   struct session *session = owner_of(stream);
+  engine_lend_output(session->engine, NULL);
   session->stream = NULL;
   session_transport_closed(session);
 }
@@ -68,13 +77,14 @@ static void on_closed(struct stream *stream) {
 static const struct stream_events events = {
     .on_data = on_data,
     .on_end = on_end,
+    .on_room = on_room,
     .on_sent = on_sent,
     .on_closed = on_closed,
 };
 
 // Descriptors can come beside the bytes of a Unix socket. The kernel closes what there is no room
 // for on the worker's own thread, and such a close may hang: so there is room.
-static int stream_flags_for(int fd) {
+int transport_flags_for(int fd) {
   int domain = AF_UNSPEC;
   socklen_t len = sizeof(domain);
   bool is_internet = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
@@ -85,9 +95,11 @@ static int stream_flags_for(int fd) {
 // The transport holds a reference of the session from here to on_closed.
 static status_t open_stream(struct session *session, int fd) {
   size_t max_queued = session->max_output;
-  TRY(stream_new(worker_loop(session->worker), session->uid, fd, stream_flags_for(fd), max_queued,
-                 &events, session, &session->stream));
+  int flags = transport_flags_for(fd) | STREAM_NO_SECRETS;
+  TRY(stream_new(worker_loop(session->worker), session->uid, fd, flags, max_queued, &events,
+                 session, &session->stream));
   session->transport = TRANSPORT_OPEN;
+  engine_lend_output(session->engine, stream_output(session->stream));
   return OK_STATUS;
 }
 
@@ -146,33 +158,19 @@ bool transport_ready(const struct session *session) {
 }
 
 size_t transport_unsent(const struct session *session) {
-  return bytes_len(engine_output(session->engine)) +
-         (session->stream == NULL ? 0 : stream_unsent(session->stream));
+  return session->stream == NULL ? 0 : stream_unsent(session->stream);
 }
 
-// Moves what has room.
-static void move_output(struct session *session, struct bytes *from) {
-  struct bytes *to = stream_output(session->stream);
-  struct slice ready = bytes_peek(from);
-  size_t n = ready.len < bytes_room(to) ? ready.len : bytes_room(to);
-  if (!status_ok(bytes_append(to, slice_of(ready.data, n)))) {
-    // Bytes of a stream can't be lost and the stream go on.
-    session->out_errno = ENOMEM;
-    return;
-  }
-  bytes_skip(from, n);
-  stream_flush(session->stream);
-}
-
+// The engine writes into the stream's own queue.
 bool transport_flush(struct session *session) {
-  struct bytes *from = engine_output(session->engine);
-  if (bytes_len(from) > 0 && session->out_errno == 0) {
-    move_output(session, from);
+  struct bytes *output = engine_output(session->engine);
+  if (bytes_len(output) > 0) {
+    stream_flush(session->stream);
   }
   if (session->out_errno != 0) {
-    bytes_skip(from, bytes_len(from));
+    bytes_skip(output, bytes_len(output));
   }
-  return bytes_len(from) == 0;
+  return bytes_len(output) == 0;
 }
 
 void transport_close(struct session *session) {
