@@ -118,6 +118,7 @@ extern const struct tla_message TLA_SESSION_SHUTDOWN_REPLY;
 extern const struct tla_message TLA_SESSION_DESCRIBE_REPLY;
 extern const struct tla_message TLA_SESSION_PEER_CERTIFICATE;
 extern const struct tla_message TLA_SESSION_PEER_CERTIFICATE_REPLY;
+extern const struct tla_message TLA_NEGOTIATED;
 extern const struct tla_message TLA_SESSION_RELAY;
 extern const struct tla_message TLA_SESSION_RELAY_REPLY;
 extern const struct tla_message TLA_SESSION_WAIT_END_REPLY;
@@ -130,6 +131,12 @@ extern const struct tla_message TLA_SESSION_GET_RESUMPTION_REPLY;
 extern const struct tla_message TLA_SESSION_PROGRESS_ONLY;
 extern const struct tla_message TLA_SESSION_UPDATE_KEYS;
 extern const struct tla_message TLA_SESSION_SHARED_CIPHERS_REPLY;
+
+// relay.proto
+extern const struct tla_message TLA_RELAY_LISTEN;
+extern const struct tla_message TLA_RELAY_LISTEN_REPLY;
+extern const struct tla_message TLA_RELAY_DESCRIBE_REPLY;
+extern const struct tla_message TLA_RELAY_NEXT_REPLY;
 
 #ifdef __cplusplus
 }

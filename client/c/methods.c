@@ -6,6 +6,7 @@
 #define CERTIFICATE "tlsagent.v1.CertificateService"
 #define CONTEXT     "tlsagent.v1.ContextService"
 #define SESSION     "tlsagent.v1.SessionService"
+#define RELAY       "tlsagent.v1.RelayService"
 
 #define NEVER          0, TLA_FAILURE_NONE
 #define PROGRESS(type) offsetof(struct type, progress), TLA_FAILURE_PROGRESS
@@ -78,6 +79,11 @@ static const struct tla_method METHODS[TLSAGENT_METHODS] = {
     [TLSAGENT_SESSION_SHARED_CIPHERS] = {SESSION, "SharedCiphers", &TLA_HANDLE, &TLA_SESSION_SHARED_CIPHERS_REPLY,
                                          NEVER, PLAIN},
     [TLSAGENT_SESSION_CLOSE]       = {SESSION, "Close", &TLA_HANDLE, &TLA_EMPTY, NEVER, PLAIN},
+
+    [TLSAGENT_RELAY_LISTEN]   = {RELAY, "Listen", &TLA_RELAY_LISTEN, &TLA_RELAY_LISTEN_REPLY, NEVER, PLAIN},
+    [TLSAGENT_RELAY_DESCRIBE] = {RELAY, "Describe", &TLA_HANDLE, &TLA_RELAY_DESCRIBE_REPLY, NEVER, PLAIN},
+    [TLSAGENT_RELAY_NEXT]     = {RELAY, "Next", &TLA_HANDLE, &TLA_RELAY_NEXT_REPLY, NEVER, PLAIN},
+    [TLSAGENT_RELAY_CLOSE]    = {RELAY, "Close", &TLA_HANDLE, &TLA_EMPTY, NEVER, PLAIN},
 };
 // clang-format on
 

@@ -79,7 +79,7 @@ static const struct tla_field NEGOTIATED[] = {
     FIELD(4, BYTES, alpn),     FIELD(5, TEXT, server_name),    FIELD(6, BOOL, resumed),
     FIELD(7, TEXT, group),     FIELD(8, TEXT, peer_signature),
 };
-static MESSAGE(TLA_NEGOTIATED, NEGOTIATED);
+MESSAGE(TLA_NEGOTIATED, NEGOTIATED);
 #undef T
 
 #define T struct tlsagent_peer
@@ -94,12 +94,26 @@ static MESSAGE(TLA_PEER, PEER);
 
 // --- Opening ---
 
+#define T struct tlsagent_relay_options
+static const struct tla_field RELAY_OPTIONS[] = {
+    FIELD(1, NUMBER, idle_seconds),
+    FIELD(2, NUMBER, total_seconds),
+    FIELD(3, BOOL, forget),
+};
+static MESSAGE(TLA_RELAY_OPTIONS, RELAY_OPTIONS);
+#undef T
+
+#define T struct tlsagent_session_relay_reply
+static const struct tla_field RELAY_REPLY[] = {FIELD(1, FD, fd), FIELD(2, BOOL, kernel_tls)};
+MESSAGE(TLA_SESSION_RELAY_REPLY, RELAY_REPLY);
+#undef T
+
 #define T struct tlsagent_session_connect_request
 static const struct tla_field CONNECT[] = {
     FIELD(1, NUMBER, context),     WITHIN(2, transport, TLA_TRANSPORT),
     FIELD(3, TEXT, server_name),   FIELD(4, OPT_BYTES, resumption),
     FIELD(5, OPT_NUMBER, wait_ms), FIELD(6, BOOL, decode_peer),
-    FIELD(7, BYTES, first_write),
+    FIELD(7, BYTES, first_write),  POINTS(8, relay, TLA_RELAY_OPTIONS),
 };
 MESSAGE(TLA_SESSION_CONNECT, CONNECT);
 #undef T
@@ -110,16 +124,15 @@ static const struct tla_field CONNECT_REPLY[] = {
     WITHIN(2, progress, TLA_PROGRESS),
     POINTS(3, negotiated, TLA_NEGOTIATED),
     POINTS(4, peer, TLA_PEER),
+    POINTS(5, relay, TLA_SESSION_RELAY_REPLY),
 };
 MESSAGE(TLA_SESSION_CONNECT_REPLY, CONNECT_REPLY);
 #undef T
 
 #define T struct tlsagent_session_accept_request
 static const struct tla_field ACCEPT[] = {
-    FIELD(1, NUMBER, context),
-    WITHIN(2, transport, TLA_TRANSPORT),
-    FIELD(3, OPT_NUMBER, wait_ms),
-    FIELD(4, BOOL, decode_peer),
+    FIELD(1, NUMBER, context),   WITHIN(2, transport, TLA_TRANSPORT), FIELD(3, OPT_NUMBER, wait_ms),
+    FIELD(4, BOOL, decode_peer), POINTS(5, relay, TLA_RELAY_OPTIONS),
 };
 MESSAGE(TLA_SESSION_ACCEPT, ACCEPT);
 #undef T
@@ -130,6 +143,7 @@ static const struct tla_field ACCEPT_REPLY[] = {
     WITHIN(2, progress, TLA_PROGRESS),
     POINTS(3, negotiated, TLA_NEGOTIATED),
     POINTS(4, peer, TLA_PEER),
+    POINTS(5, relay, TLA_SESSION_RELAY_REPLY),
 };
 MESSAGE(TLA_SESSION_ACCEPT_REPLY, ACCEPT_REPLY);
 #undef T
@@ -263,13 +277,9 @@ static const struct tla_field RELAY[] = {
     FIELD(1, NUMBER, session),
     FIELD(2, NUMBER, idle_seconds),
     FIELD(3, NUMBER, total_seconds),
+    FIELD(4, BOOL, forget),
 };
 MESSAGE(TLA_SESSION_RELAY, RELAY);
-#undef T
-
-#define T struct tlsagent_session_relay_reply
-static const struct tla_field RELAY_REPLY[] = {FIELD(1, FD, fd), FIELD(2, BOOL, kernel_tls)};
-MESSAGE(TLA_SESSION_RELAY_REPLY, RELAY_REPLY);
 #undef T
 
 #define T struct tlsagent_session_wait_end_reply

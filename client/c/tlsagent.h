@@ -837,6 +837,19 @@ struct tlsagent_peer {
   const char *verify_message;
 };
 
+// struct tlsagent_relay_options is how a relay is to run.
+struct tlsagent_relay_options {
+  uint32_t idle_seconds;   // without a byte either way, after which the relay ends; 0: never
+  uint32_t total_seconds;  // after which it ends in any case; 0: never
+  bool forget;             // the session is closed by itself when the relay has ended
+};
+
+// struct tlsagent_session_relay_reply has the descriptor.
+struct tlsagent_session_relay_reply {
+  int fd;           // the caller's to close, close-on-exec; tlsagent_free() leaves it open
+  bool kernel_tls;  // whether the kernel does the records and fd is the caller's own socket again
+};
+
 // struct tlsagent_session_connect_request asks for a client session.
 struct tlsagent_session_connect_request {
   uint64_t context;
@@ -851,6 +864,9 @@ struct tlsagent_session_connect_request {
   // was sent; when the wait ran out, bytes_written of tlsagent_session_describe() tells how much
   // was.
   struct tlsagent_bytes first_write;
+  // Makes the session a relay once the handshake is done, socket path: the reply has the plaintext
+  // descriptor. NULL: no.
+  const struct tlsagent_relay_options *relay;
 };
 
 // struct tlsagent_session_accept_request asks for a server session.
@@ -859,6 +875,7 @@ struct tlsagent_session_accept_request {
   struct tlsagent_transport transport;
   struct tlsagent_optional wait_ms;
   bool decode_peer;
+  const struct tlsagent_relay_options *relay;  // as in struct tlsagent_session_connect_request
 };
 
 // struct tlsagent_session_connect_reply is a new session.
@@ -867,6 +884,7 @@ struct tlsagent_session_connect_reply {
   struct tlsagent_progress progress;
   const struct tlsagent_negotiated *negotiated;  // when the handshake is done
   const struct tlsagent_peer *peer;  // when it showed a certificate, and is done or failed for that
+  const struct tlsagent_session_relay_reply *relay;  // when one was asked for, and state is DONE
 };
 
 // tlsagent_session_connect opens a client session and takes it as far as it gets: on the socket
@@ -884,6 +902,7 @@ struct tlsagent_session_accept_reply {
   struct tlsagent_progress progress;
   const struct tlsagent_negotiated *negotiated;  // when the handshake is done
   const struct tlsagent_peer *peer;  // when it is done and the client showed a certificate
+  const struct tlsagent_session_relay_reply *relay;  // when one was asked for, and state is DONE
 };
 
 // tlsagent_session_accept opens a server session, the same way.
@@ -1032,14 +1051,9 @@ TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_session_peer_certificate(
 // struct tlsagent_session_relay_request asks for a plaintext descriptor.
 struct tlsagent_session_relay_request {
   uint64_t session;
-  uint32_t idle_seconds;   // without a byte either way, after which the relay ends; 0: never
-  uint32_t total_seconds;  // after which it ends in any case; 0: never
-};
-
-// struct tlsagent_session_relay_reply has the descriptor.
-struct tlsagent_session_relay_reply {
-  int fd;           // the caller's to close, close-on-exec; tlsagent_free() leaves it open
-  bool kernel_tls;  // whether the kernel does the records and fd is the caller's own socket again
+  uint32_t idle_seconds;  // these as in struct tlsagent_relay_options
+  uint32_t total_seconds;
+  bool forget;
 };
 
 // tlsagent_session_relay turns an established session of the socket path into a relay: plaintext by
@@ -1179,6 +1193,103 @@ TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_session_shared_ciphers(
 // nothing: tlsagent_session_shutdown() first, so that the peer can tell the end from a cut.
 TLSAGENT_API bool tlsagent_session_close(struct tlsagent_client *client, uint64_t session,
                                          uint32_t timeout_ms, struct tlsagent_error *error);
+
+// -----------------------------------------------------------------------------------------------
+// Listeners whose connections the daemon relays by itself: TLS on one side, plaintext on the other.
+
+// enum tlsagent_target_kind says what kind of address a listener's connections go on to.
+enum tlsagent_target_kind {
+  TLSAGENT_TARGET_NONE = 0,
+  TLSAGENT_TARGET_TCP = 1,
+  TLSAGENT_TARGET_UNIX = 2,
+};
+
+// struct tlsagent_target is where they go on to; kind says which fields count. The daemon must
+// allow it (--allow-dial).
+struct tlsagent_target {
+  enum tlsagent_target_kind kind;
+  const char *host;       // TCP
+  uint32_t port;          // TCP: 1 to 65535
+  const char *unix_path;  // UNIX: absolute
+};
+
+// struct tlsagent_relay_listen_request asks for a listener.
+struct tlsagent_relay_listen_request {
+  uint64_t context;
+  enum tlsagent_role role;  // SERVER: TLS with who connects. CLIENT: TLS with the target
+  int fd;                   // a listening stream socket; the daemon gets a duplicate
+  struct tlsagent_target to;
+  const char *server_name;     // CLIENT: whom to ask for and to verify; the host of to when NULL
+  bool proxy_protocol;         // SERVER: begin with a PROXY protocol header, version 2
+  uint32_t handshake_seconds;  // for the handshake; 0: 10
+  uint32_t idle_seconds;       // without a byte either way, after which one ends; 0: never
+  uint32_t total_seconds;      // after which one ends in any case; 0: never
+  uint32_t max_connections;    // at a time; 0: what the limit of sessions allows
+  bool keep_ends;              // for tlsagent_relay_next()
+};
+
+// struct tlsagent_relay_listen_reply has its handle.
+struct tlsagent_relay_listen_reply {
+  uint64_t listener;
+};
+
+// tlsagent_relay_listen begins to accept. The listener ends with tlsagent_relay_close() or with its
+// client; its connections are closed then.
+TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_relay_listen(
+    struct tlsagent_client *client, struct tlsagent_relay_listen_reply **out,
+    const struct tlsagent_relay_listen_request *request, uint32_t timeout_ms,
+    struct tlsagent_error *error);
+
+// struct tlsagent_relay_describe_reply is what a listener has done.
+struct tlsagent_relay_describe_reply {
+  uint64_t accepted;
+  uint64_t active;             // now, handshakes included
+  uint64_t established;        // both ends were joined
+  uint64_t handshakes_failed;  // or took too long
+  uint64_t dials_failed;
+  uint64_t refused;        // a limit was reached
+  uint64_t bytes_read;     // plaintext from TLS peers, of those that have ended
+  uint64_t bytes_written;  // plaintext to TLS peers, of those that have ended
+};
+
+// tlsagent_relay_describe tells what a listener has done so far.
+TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_relay_describe(
+    struct tlsagent_client *client, struct tlsagent_relay_describe_reply **out, uint64_t listener,
+    uint32_t timeout_ms, struct tlsagent_error *error);
+
+// enum tlsagent_relay_stage says how far a connection came.
+enum tlsagent_relay_stage {
+  TLSAGENT_RELAY_STAGE_UNSPECIFIED = 0,
+  TLSAGENT_RELAY_STAGE_REFUSED = 1,    // a limit was reached
+  TLSAGENT_RELAY_STAGE_HANDSHAKE = 2,  // its TLS handshake failed
+  TLSAGENT_RELAY_STAGE_DIAL = 3,       // its target could not be reached
+  TLSAGENT_RELAY_STAGE_RELAYED = 4,    // both ends were joined
+};
+
+// struct tlsagent_relayed_connection is one connection that has ended.
+struct tlsagent_relayed_connection {
+  const char *peer;  // "192.0.2.1:4711", "[2001:db8::1]:4711", "unix"
+  enum tlsagent_relay_stage stage;
+  const struct tlsagent_negotiated *negotiated;  // when the handshake was done
+  const struct tlsagent_session_wait_end_reply *end;
+};
+
+// struct tlsagent_relay_next_reply has the records of connections that have ended, at least one.
+struct tlsagent_relay_next_reply {
+  const struct tlsagent_relayed_connection *ends;
+  size_t num_ends;
+  uint64_t lost;  // since the last answer, because nobody fetched them
+};
+
+// tlsagent_relay_next waits until a connection has ended.
+TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_relay_next(struct tlsagent_client *client,
+                                                          struct tlsagent_relay_next_reply **out,
+                                                          uint64_t listener, uint32_t timeout_ms,
+                                                          struct tlsagent_error *error);
+
+// tlsagent_relay_close stops accepting, and closes the listener's connections.
+TLSAGENT_API bool tlsagent_relay_close(struct tlsagent_client *client, uint64_t listener,
+                                       uint32_t timeout_ms, struct tlsagent_error *error);
 
 // -----------------------------------------------------------------------------------------------
 // Streams: the socket path with the caller's buffer, as read(2) and write(2) have it.
@@ -1558,7 +1669,11 @@ enum tlsagent_method {
   TLSAGENT_SESSION_UPDATE_KEYS,
   TLSAGENT_SESSION_SHARED_CIPHERS,  // tlsagent_handle_request
   TLSAGENT_SESSION_CLOSE,           // tlsagent_handle_request; replies tlsagent_empty
-  TLSAGENT_METHODS,                 // how many there are
+  TLSAGENT_RELAY_LISTEN,
+  TLSAGENT_RELAY_DESCRIBE,  // tlsagent_handle_request
+  TLSAGENT_RELAY_NEXT,      // tlsagent_handle_request
+  TLSAGENT_RELAY_CLOSE,     // tlsagent_handle_request; replies tlsagent_empty
+  TLSAGENT_METHODS,         // how many there are
 };
 
 // tlsagent_done is called once for each submitted call, when it is over. ok and reply are what

@@ -1,4 +1,6 @@
 // The table of methods: the architecture of the service on one screen.
+#include <unistd.h>
+
 #include "server/service/private.h"
 
 struct environment environment;
@@ -12,6 +14,7 @@ void service_start(const struct service_config *config) {
 #define CERTIFICATE      "tlsagent.v1.CertificateService"
 #define CONTEXT          "tlsagent.v1.ContextService"
 #define SESSION          "tlsagent.v1.SessionService"
+#define RELAY            "tlsagent.v1.RelayService"
 #define REQUEST(message) &tlsagent__v1__##message##_request__descriptor
 
 // Methods of the .proto files that are not here answer UNIMPLEMENTED.
@@ -51,7 +54,13 @@ static const struct method methods[] = {
     {SESSION, "UpdateKeys", REQUEST(update_keys), session_update_keys},
     {SESSION, "SharedCiphers", REQUEST(shared_ciphers), session_shared_ciphers},
     {SESSION, "SetContext", REQUEST(set_context), session_set_context},
+    {SESSION, "Relay", REQUEST(relay), session_begin_relay},
+    {SESSION, "WaitEnd", REQUEST(wait_end), session_wait_end},
     {SESSION, "Close", REQUEST(close_session), session_close_handle},
+    {RELAY, "Listen", REQUEST(listen), relay_listen},
+    {RELAY, "Describe", REQUEST(describe_listener), relay_describe},
+    {RELAY, "Next", REQUEST(next_ends), relay_next},
+    {RELAY, "Close", REQUEST(close_listener), relay_close_listener},
 };
 
 const struct method *service_methods(size_t *out_num) {
@@ -72,9 +81,18 @@ size_t payload_max(void) {
 }
 
 void reply(struct call *call, const void *response) {
+  reply_with_fd(call, response, -1);
+}
+
+void reply_with_fd(struct call *call, const void *response, int fd) {
   if (call_arena(call)->exhausted) {
+    if (fd >= 0) {
+      close(fd);
+    }
     call_fail(call, STATUS_RESOURCE_EXHAUSTED, "the answer does not fit the memory of one call");
-    return;
+  } else if (fd >= 0) {
+    call_reply_with_fd(call, response, fd);
+  } else {
+    call_reply(call, response);
   }
-  call_reply(call, response);
 }

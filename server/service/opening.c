@@ -5,6 +5,7 @@
 #include "server/ring/closer.h"
 #include "server/service/convert.h"
 #include "server/service/operation.h"
+#include "server/service/relay.h"
 
 static void ref_session(void *object) {
   session_ref(object);
@@ -241,6 +242,36 @@ static void start_opening(struct opening *opening, uint64_t context,
 }
 
 // ---------------------------------------------------------------------------------------------
+// The relay, when one was asked for.
+
+struct relayed {
+  int fd;  // -1: there is none
+  Tlsagent__V1__RelayResponse response;
+};
+
+// False: the call has been failed, and the session is gone.
+static bool relay_if_done(struct operation *operation, struct relayed *out) {
+  *out = (struct relayed){.fd = -1, .response = TLSAGENT__V1__RELAY_RESPONSE__INIT};
+  if (operation->relay == NULL || operation->op.result != ENGINE_DONE) {
+    return true;
+  }
+  if (begin_relay(operation->call, operation->session, operation->handle, operation->relay,
+                  &out->fd)) {
+    return true;
+  }
+  operation_abandon(operation);
+  return false;
+}
+
+static void read_relay(struct opening *opening, const Tlsagent__V1__RelayOptions *relay,
+                       struct refusal *refusal) {
+  opening->operation.relay = relay;
+  if (relay != NULL && opening->config.path == SESSION_MEMORY) {
+    refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a relay is for the socket path");
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
 // Connect.
 
 static void respond_connect(struct operation *operation) {
@@ -250,7 +281,11 @@ static void respond_connect(struct operation *operation) {
   response.progress = operation_progress(operation);
   response.negotiated = describe_negotiated(call, operation->session);
   response.peer = describe_peer(call, operation->session, operation->decode_peer);
-  reply(call, &response);
+  struct relayed relayed;
+  if (relay_if_done(operation, &relayed)) {
+    response.relay = relayed.fd < 0 ? NULL : &relayed.response;
+    reply_with_fd(call, &response, relayed.fd);
+  }
 }
 
 // The answer waits for the first write too.
@@ -298,6 +333,7 @@ void session_connect(struct call *call, const ProtobufCMessage *request) {
       refusal_set(&refusal, STATUS_INVALID_ARGUMENT, "first_write is for the socket path");
     }
   }
+  read_relay(opening, from->relay, &refusal);
   operation_wait(&opening->operation, from->wait);
   start_opening(opening, from->context, &refusal);
 }
@@ -312,7 +348,11 @@ static void respond_accept(struct operation *operation) {
   response.progress = operation_progress(operation);
   response.negotiated = describe_negotiated(call, operation->session);
   response.peer = describe_peer(call, operation->session, operation->decode_peer);
-  reply(call, &response);
+  struct relayed relayed;
+  if (relay_if_done(operation, &relayed)) {
+    response.relay = relayed.fd < 0 ? NULL : &relayed.response;
+    reply_with_fd(call, &response, relayed.fd);
+  }
 }
 
 void session_accept(struct call *call, const ProtobufCMessage *request) {
@@ -324,6 +364,7 @@ void session_accept(struct call *call, const ProtobufCMessage *request) {
   }
   read_transport(opening, from->transport, &refusal);
   opening->operation.decode_peer = from->decode_peer;
+  read_relay(opening, from->relay, &refusal);
   operation_wait(&opening->operation, from->wait);
   start_opening(opening, from->context, &refusal);
 }

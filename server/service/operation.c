@@ -1,6 +1,7 @@
 #include "server/service/operation.h"
 
 #include "server/service/convert.h"
+#include "server/session/relay.h"
 
 struct operation *operation_new(struct call *call, uint64_t handle, enum session_op_kind kind,
                                 void (*respond)(struct operation *operation)) {
@@ -72,8 +73,7 @@ static void drop_handle(struct operation *operation) {
   }
 }
 
-// Ends a session that nobody waits for.
-static void abandon(struct operation *operation) {
+void operation_abandon(struct operation *operation) {
   drop_handle(operation);
   session_close(operation->session, NULL);
 }
@@ -88,7 +88,7 @@ static void cancelled(struct call *call) {
   struct operation *operation = call_state(call);
   session_cancel(&operation->op);
   if (operation->opening) {
-    abandon(operation);
+    operation_abandon(operation);
   }
   operation_refuse(operation, STATUS_CANCELLED, "the call was cancelled");
 }
@@ -124,9 +124,14 @@ void operation_submit(struct operation *operation) {
   struct call *call = operation->call;
   if (call_is_cancelled(call)) {
     if (operation->opening) {
-      abandon(operation);
+      operation_abandon(operation);
     }
     operation_refuse(operation, STATUS_CANCELLED, "the call was cancelled");
+    return;
+  }
+  if (session_is_relay(operation->session)) {
+    operation_refuse(operation, STATUS_FAILED_PRECONDITION,
+                     "the session is a relay: its plaintext goes by the descriptor");
     return;
   }
   if (!decide(operation)) {

@@ -23,6 +23,7 @@ struct operation {
   bool opening;  // a failure, or a caller who has gone, ends the session
   uint64_t handle;
   struct slice first_write;
+  const Tlsagent__V1__RelayOptions *relay;  // NULL: none is wanted
 };
 
 // operation_new makes an operation on the session of that handle, or fails the call and returns
@@ -44,6 +45,9 @@ void operation_submit(struct operation *operation);
 void operation_finish(struct session_op *op);
 // operation_refuse fails the call and gives the operation up before it ran.
 void operation_refuse(struct operation *operation, enum status_code code, const char *text);
+
+// operation_abandon ends a session that was being opened, and its handle: nobody waits for it.
+void operation_abandon(struct operation *operation);
 
 // operation_progress tells how it went.
 Tlsagent__V1__Progress *operation_progress(struct operation *operation);

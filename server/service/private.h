@@ -6,6 +6,7 @@
 #include "proto/tlsagent/v1/certificate.pb-c.h"
 #include "proto/tlsagent/v1/common.pb-c.h"
 #include "proto/tlsagent/v1/context.pb-c.h"
+#include "proto/tlsagent/v1/relay.pb-c.h"
 #include "proto/tlsagent/v1/session.pb-c.h"
 #include "server/base/clock.h"
 #include "server/service/service.h"
@@ -42,6 +43,9 @@ void refusal_set(struct refusal *refusal, enum status_code code, const char *tex
 
 // reply answers the call, or fails it when the response did not fit its arena.
 void reply(struct call *call, const void *response);
+// reply_with_fd does it with a descriptor of the daemon's own making, and takes that over; -1 is
+// none.
+void reply_with_fd(struct call *call, const void *response, int fd);
 
 // payload_max is how many bytes of a stream one answer may carry, so that it fits its frame and,
 // with others, its connection's queue: an answer that can't be queued is lost, and the stream with
@@ -83,7 +87,13 @@ HANDLER(session_request_client_certificate);
 HANDLER(session_update_keys);
 HANDLER(session_shared_ciphers);
 HANDLER(session_set_context);
+HANDLER(session_begin_relay);
+HANDLER(session_wait_end);
 HANDLER(session_close_handle);
+HANDLER(relay_listen);
+HANDLER(relay_describe);
+HANDLER(relay_next);
+HANDLER(relay_close_listener);
 
 #ifdef __cplusplus
 }
