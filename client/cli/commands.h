@@ -6,6 +6,7 @@
 
 extern const struct command CONNECT_COMMAND;   // connect.c
 extern const struct command SERVE_COMMAND;     // serve.c
+extern const struct command RELAY_COMMAND;     // relay.c
 extern const struct command EXEC_COMMAND;      // exec.c
 extern const struct command DECODE_COMMAND;    // decode.c
 extern const struct command VERIFY_COMMAND;    // verify.c

@@ -178,25 +178,6 @@ static bool parse_path(const struct connect *options, enum tlsagent_path *out) {
   return false;
 }
 
-static int make_client_context(const struct cli *cli, const struct connect *options,
-                               struct tlsagent_client *agent, uint64_t *out) {
-  struct tlsagent_context_create_request request = {.kind = TLSAGENT_CONTEXT_CLIENT};
-  struct tlsagent_material trust;
-  struct file file = {0};
-  int code = options->cafile != NULL ? read_file(cli, options->cafile, &file) : EXIT_OK;
-  trust = tlsagent_material_data(file.data, file.len);
-  request.trust.certificates = &trust;
-  request.trust.num_certificates = options->cafile != NULL;
-  request.trust.system = !options->insecure && (options->system || options->cafile == NULL);
-  if (options->insecure) {
-    request.settings.verify_mode = (struct tlsagent_optional)TLSAGENT_GIVEN(TLSAGENT_VERIFY_NONE);
-    request.settings.check_hostname = (struct tlsagent_optional)TLSAGENT_GIVEN(false);
-  }
-  code = code != EXIT_OK ? code : make_context(cli, agent, &options->options, &request, out);
-  wipe_file(&file);
-  return code;
-}
-
 static int use(struct channel *channel, const struct connect *options, const char *target,
                const char *host) {
   const struct pump_ends ends = {.in_fd = STDIN_FILENO,
@@ -234,7 +215,8 @@ static int run_at(const struct cli *cli, const struct connect *options,
     return complain(cli, EXIT_USAGE, "--path takes fd, memory or dial, and --dial is the last");
   }
   format_host(host, sizeof(host), endpoint);
-  int code = make_client_context(cli, options, agent, &request.context);
+  const struct client_trust trust = {options->cafile, options->system, options->insecure};
+  int code = make_client_context(cli, agent, &options->options, &trust, &request.context);
   code = code != EXIT_OK ? code : channel_connect(&channel, path, endpoint, &request);
   code = code != EXIT_OK ? code : use(&channel, options, target, host);
   channel_drop(&channel);

@@ -147,3 +147,58 @@ int make_context(const struct cli *cli, struct tlsagent_client *agent,
   wipe_file(&parts.password);
   return code;
 }
+
+int make_client_context(const struct cli *cli, struct tlsagent_client *agent,
+                        const struct context_options *options, const struct client_trust *trust,
+                        uint64_t *out) {
+  struct tlsagent_context_create_request request = {.kind = TLSAGENT_CONTEXT_CLIENT};
+  struct file file = {0};
+  int code = read_if_given(cli, trust->cafile, &file);
+  const struct tlsagent_material material = tlsagent_material_data(file.data, file.len);
+  request.trust.certificates = &material;
+  request.trust.num_certificates = trust->cafile != NULL;
+  request.trust.system = !trust->insecure && (trust->system || trust->cafile == NULL);
+  if (trust->insecure) {
+    request.settings.verify_mode = (struct tlsagent_optional)TLSAGENT_GIVEN(TLSAGENT_VERIFY_NONE);
+    request.settings.check_hostname = (struct tlsagent_optional)TLSAGENT_GIVEN(false);
+  }
+  code = code != EXIT_OK ? code : make_context(cli, agent, options, &request, out);
+  wipe_file(&file);
+  return code;
+}
+
+static int client_verify(const struct cli *cli, const struct server_wishes *wishes,
+                         struct tlsagent_optional *out) {
+  const char *need = wishes->client_cert != NULL ? wishes->client_cert : "required";
+  const bool required = strcmp(need, "required") == 0;
+  if (!required && strcmp(need, "optional") != 0) {
+    return complain(cli, EXIT_USAGE, "--client-cert takes required or optional, not \"%s\"", need);
+  }
+  if (wishes->client_ca == NULL) {
+    return wishes->client_cert == NULL
+               ? EXIT_OK
+               : complain(cli, EXIT_USAGE, "--client-cert needs --client-ca too");
+  }
+  out->given = true;
+  out->value = required ? TLSAGENT_VERIFY_REQUIRED : TLSAGENT_VERIFY_OPTIONAL;
+  return EXIT_OK;
+}
+
+int make_server_context(const struct cli *cli, struct tlsagent_client *agent,
+                        const struct context_options *options, const struct server_wishes *wishes,
+                        uint64_t *out) {
+  struct tlsagent_context_create_request request = {.kind = TLSAGENT_CONTEXT_SERVER};
+  struct file file = {0};
+  int code = options->certificate != NULL
+                 ? client_verify(cli, wishes, &request.settings.verify_mode)
+                 : complain(cli, EXIT_USAGE,
+                            "a server needs --cert FILE, and --key FILE unless FILE has both");
+  code = code != EXIT_OK ? code : read_if_given(cli, wishes->client_ca, &file);
+  const struct tlsagent_material trust = tlsagent_material_data(file.data, file.len);
+  request.trust.certificates = &trust;
+  request.trust.num_certificates = wishes->client_ca != NULL;
+  request.settings.num_tickets = wishes->num_tickets;
+  code = code != EXIT_OK ? code : make_context(cli, agent, options, &request, out);
+  wipe_file(&file);
+  return code;
+}

@@ -51,6 +51,34 @@ struct context_options {
     "groups", 0, OPTION_TEXT, CONTEXT_OPTION(type, groups), "LIST", "key exchange: X25519:P-256" \
   }
 
+// struct client_trust is whom a client trusts: those in cafile, the daemon's system store when
+// there is no cafile or system says so too, or, insecure, anybody.
+struct client_trust {
+  const char *cafile;
+  bool system;
+  bool insecure;
+};
+
+// make_client_context makes the context of a client, as make_context does.
+int make_client_context(const struct cli *cli, struct tlsagent_client *agent,
+                        const struct context_options *options, const struct client_trust *trust,
+                        uint64_t *out);
+
+// struct server_wishes is how a server is to be: whom clients are to be vouched for by (NULL: they
+// aren't asked), whether they must be ("required", which NULL is taken as, or "optional"), and how
+// many session tickets they get, when that is given.
+struct server_wishes {
+  const char *client_ca;
+  const char *client_cert;
+  struct tlsagent_optional num_tickets;
+};
+
+// make_server_context makes the context of a server, as make_context does. It complains when there
+// is no certificate.
+int make_server_context(const struct cli *cli, struct tlsagent_client *agent,
+                        const struct context_options *options, const struct server_wishes *wishes,
+                        uint64_t *out);
+
 // make_context makes a context of request with the options put in, and stores it in *out. It
 // complains when a file can't be read, or the daemon refuses something.
 int make_context(const struct cli *cli, struct tlsagent_client *agent,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/beside.h"
 #include "client/cli/commands.h"
 #include "client/cli/private_daemon.h"
 
@@ -33,26 +34,7 @@ enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 // Where it is, installed and as Bazel builds it, from the folder of this program.
 static const char *const MODULE_FOLDERS[] = {"../lib/tlsagent/python", "../python"};
-static const char *const DAEMONS[] = {"tlsagentd", "../../server/tlsagentd"};
-enum { NUM_PLACES = 2 };
-
-// The path of what is at name, from the folder of this program; false when nothing is there.
-static bool find_beside(const char *name, char out[PATH_MAX]) {
-  char self[PATH_MAX];
-  char path[2 * PATH_MAX];
-  const ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-  if (len <= 0) {
-    return false;
-  }
-  self[len] = '\0';
-  char *slash = strrchr(self, '/');
-  if (slash == NULL) {
-    return false;
-  }
-  slash[1] = '\0';
-  snprintf(path, sizeof(path), "%s%s", self, name);
-  return realpath(path, out) != NULL;
-}
+enum { NUM_PLACES = sizeof(MODULE_FOLDERS) / sizeof(MODULE_FOLDERS[0]) };
 
 static bool has_module(const char *folder) {
   char path[PATH_MAX + sizeof(MODULE) + 1];
@@ -104,26 +86,16 @@ static int find_daemon(const struct cli *cli, char out_address[PRIVATE_ADDRESS_S
   return nobody && cli->socket == NULL ? EXIT_OK : complain_error(cli, &error);
 }
 
-static int start_daemon(const struct cli *cli, char out_address[PRIVATE_ADDRESS_SIZE]) {
-  char program[PATH_MAX];
-  for (size_t i = 0; i < NUM_PLACES; i++) {
-    if (find_beside(DAEMONS[i], program) && access(program, X_OK) == 0) {
-      return private_daemon_start(cli, program, out_address);
-    }
-  }
-  return private_daemon_start(cli, "tlsagentd", out_address);
-}
-
 static int have_daemon(const struct cli *cli, const struct exec *options,
                        char out_address[PRIVATE_ADDRESS_SIZE]) {
   if (options->private_daemon) {
     return cli->socket == NULL
-               ? start_daemon(cli, out_address)
+               ? private_daemon_start(cli, NULL, out_address)
                : complain(cli, EXIT_USAGE, "--private and --socket exclude each other");
   }
   const int code = find_daemon(cli, out_address);
   const bool none = code == EXIT_OK && out_address[0] == '\0';
-  return none ? start_daemon(cli, out_address) : code;
+  return none ? private_daemon_start(cli, NULL, out_address) : code;
 }
 
 // --- The command ---

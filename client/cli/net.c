@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 // --- Names ---
@@ -148,8 +150,9 @@ int tcp_connect(const struct cli *cli, const struct endpoint *endpoint, int *out
 
 // --- Listening ---
 
+enum { BACKLOG = 4096 };
+
 static int listen_one(const struct addrinfo *address, int *out) {
-  enum { BACKLOG = 1024 };
   const int on = 1;
   const int fd =
       socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
@@ -185,4 +188,43 @@ int tcp_listen(const struct cli *cli, const struct endpoint *endpoint, int *out)
   return complain(cli, EXIT_NETWORK, "cannot listen at %s port %s: %s",
                   endpoint->host[0] != '\0' ? endpoint->host : "any address", endpoint->port,
                   strerrordesc_np(why));
+}
+
+// Nobody listens at a socket that refuses.
+static void remove_stale(const struct sockaddr_un *address) {
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(probe, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
+      errno == ECONNREFUSED) {
+    unlink(address->sun_path);
+  }
+  close(probe);
+}
+
+static bool bind_and_listen(int fd, const struct sockaddr_un *address) {
+  const mode_t before = umask(0077);
+  const bool bound = bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+  const int why = errno;
+  umask(before);
+  errno = why;
+  return bound && listen(fd, BACKLOG) == 0;
+}
+
+int unix_listen(const struct cli *cli, const char *path, int *out) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof(address.sun_path)) {
+    return complain(cli, EXIT_USAGE, "%s: a socket's path has at most %zu bytes", path,
+                    sizeof(address.sun_path) - 1);
+  }
+  memcpy(address.sun_path, path, strlen(path));
+  remove_stale(&address);
+  *out = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (*out >= 0 && bind_and_listen(*out, &address)) {
+    return EXIT_OK;
+  }
+  const int why = errno;
+  if (*out >= 0) {
+    close(*out);
+    *out = -1;
+  }
+  return complain(cli, EXIT_NETWORK, "cannot listen at %s: %s", path, strerrordesc_np(why));
 }

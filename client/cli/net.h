@@ -1,4 +1,4 @@
-// TCP: connect, listen, and names for both.
+// TCP: connect, listen, and names for both; Unix sockets: listen.
 #ifndef TLSAGENT_CLIENT_CLI_NET_H_
 #define TLSAGENT_CLIENT_CLI_NET_H_
 
@@ -30,6 +30,10 @@ int tcp_connect(const struct cli *cli, const struct endpoint *endpoint, int *out
 // tcp_listen listens and stores the socket in *out. It is O_NONBLOCK: a connection that poll(2) has
 // seen may be gone when it is accepted.
 int tcp_listen(const struct cli *cli, const struct endpoint *endpoint, int *out);
+
+// unix_listen listens at a path, which is only for this user, and stores the socket in *out. A
+// socket that nobody listens at any more is replaced.
+int unix_listen(const struct cli *cli, const char *path, int *out);
 
 // format_address writes "127.0.0.1:443" or "[::1]:443".
 void format_address(char *out, size_t size, const struct sockaddr_storage *address);

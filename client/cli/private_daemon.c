@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "client/cli/beside.h"
 
 #define SOCKET_NAME   "/agent.sock"
 #define DRAIN_SECONDS "2"  // its clients are gone, or should be
@@ -58,7 +61,34 @@ static void handle_signals(sighandler_t handler) {
   }
 }
 
-static _Noreturn void become_daemon(const struct cli *cli, const char *program, pid_t keeper) {
+// Where it is, installed and as Bazel builds it, from the folder of this program.
+static const char *find_daemon(char room[PATH_MAX]) {
+  static const char *const places[] = {"tlsagentd", "../../server/tlsagentd"};
+  for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    if (find_beside(places[i], room) && access(room, X_OK) == 0) {
+      return room;
+    }
+  }
+  return "tlsagentd";
+}
+
+static void run_daemon(const struct cli *cli, const char *const *options) {
+  static const char *const usual[] = {"tlsagentd", "--log-level",     "warning",    "--log-format",
+                                      "text",      "--drain-timeout", DRAIN_SECONDS};
+  enum { NUM_USUAL = sizeof(usual) / sizeof(usual[0]) };
+  const char *arguments[NUM_USUAL + PRIVATE_OPTIONS_MAX + 1] = {NULL};
+  char room[PATH_MAX];
+  const char *program = find_daemon(room);
+  memcpy(arguments, usual, sizeof(usual));
+  for (size_t i = 0; options != NULL && options[i] != NULL && i < PRIVATE_OPTIONS_MAX; i++) {
+    arguments[NUM_USUAL + i] = options[i];
+  }
+  execvp(program, (char *const *)arguments);
+  complain(cli, EXIT_NO_DAEMON, "cannot run %s: %s", program, strerrordesc_np(errno));
+}
+
+static _Noreturn void become_daemon(const struct cli *cli, const char *const *options,
+                                    pid_t keeper) {
   char pid[16];
   sigset_t none;
   sigemptyset(&none);
@@ -73,9 +103,7 @@ static _Noreturn void become_daemon(const struct cli *cli, const char *program, 
   setenv("LISTEN_FDS", "1", 1);
   unsetenv("LISTEN_FDNAMES");
   unsetenv("NOTIFY_SOCKET");  // the program's to answer
-  execlp(program, "tlsagentd", "--log-level", "warning", "--log-format", "text", "--drain-timeout",
-         DRAIN_SECONDS, (char *)NULL);
-  complain(cli, EXIT_NO_DAEMON, "cannot run %s: %s", program, strerrordesc_np(errno));
+  run_daemon(cli, options);
   _exit(EXIT_NO_DAEMON);
 }
 
@@ -90,13 +118,14 @@ static void wait_for(pid_t child) {
   }
 }
 
-static _Noreturn void keep(const struct cli *cli, const struct nest *nest, const char *program) {
+static _Noreturn void keep(const struct cli *cli, const struct nest *nest,
+                           const char *const *options) {
   setsid();
   handle_signals(SIG_IGN);
   const pid_t keeper = getpid();
   const pid_t daemon = keep_descriptors(nest) ? fork() : -1;
   if (daemon == 0) {
-    become_daemon(cli, program, keeper);
+    become_daemon(cli, options, keeper);
   }
   close(LISTENER_FD);
   if (daemon > 0) {
@@ -135,12 +164,13 @@ static bool listen_in_folder(struct nest *nest) {
          listen(nest->listener, SOMAXCONN) == 0;
 }
 
-static bool start_keeper(const struct cli *cli, const struct nest *nest, const char *program) {
+static bool start_keeper(const struct cli *cli, const struct nest *nest,
+                         const char *const *options) {
   const pid_t between = fork();
   if (between == 0) {
     const pid_t keeper = fork();
     if (keeper == 0) {
-      keep(cli, nest, program);
+      keep(cli, nest, options);
     }
     _exit(keeper < 0 ? EXIT_IO : EXIT_OK);
   }
@@ -181,11 +211,11 @@ static int wait_until_ready(const struct cli *cli, const char *address) {
   return EXIT_OK;
 }
 
-int private_daemon_start(const struct cli *cli, const char *program,
+int private_daemon_start(const struct cli *cli, const char *const *options,
                          char out_address[PRIVATE_ADDRESS_SIZE]) {
   struct nest nest = {.listener = -1, .owner = -1};
   int code = prepare(cli, &nest);
-  if (code == EXIT_OK && !start_keeper(cli, &nest, program)) {
+  if (code == EXIT_OK && !start_keeper(cli, &nest, options)) {
     code = complain_start(cli, "fork");
     unlink(nest.address.sun_path);
     rmdir(nest.folder);

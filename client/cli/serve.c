@@ -332,42 +332,6 @@ static int announce(const struct server *server) {
   return EXIT_OK;
 }
 
-static int client_verify(const struct cli *cli, const struct serve *options,
-                         struct tlsagent_optional *out) {
-  const char *need = options->client_cert != NULL ? options->client_cert : "required";
-  const bool required = strcmp(need, "required") == 0;
-  if (!required && strcmp(need, "optional") != 0) {
-    return complain(cli, EXIT_USAGE, "--client-cert takes required or optional, not \"%s\"", need);
-  }
-  if (options->client_ca == NULL) {
-    return options->client_cert == NULL
-               ? EXIT_OK
-               : complain(cli, EXIT_USAGE, "--client-cert needs --client-ca too");
-  }
-  out->given = true;
-  out->value = required ? TLSAGENT_VERIFY_REQUIRED : TLSAGENT_VERIFY_OPTIONAL;
-  return EXIT_OK;
-}
-
-static int make_server_context(struct server *server) {
-  const struct cli *cli = server->cli;
-  const struct serve *options = server->options;
-  struct tlsagent_context_create_request request = {.kind = TLSAGENT_CONTEXT_SERVER};
-  struct file file = {0};
-  int code = client_verify(cli, options, &request.settings.verify_mode);
-  if (code == EXIT_OK && options->client_ca != NULL) {
-    code = read_file(cli, options->client_ca, &file);
-  }
-  const struct tlsagent_material trust = tlsagent_material_data(file.data, file.len);
-  request.trust.certificates = &trust;
-  request.trust.num_certificates = options->client_ca != NULL;
-  code = code != EXIT_OK
-             ? code
-             : make_context(cli, server->agent, &options->options, &request, &server->context);
-  wipe_file(&file);
-  return code;
-}
-
 static int read_page(struct server *server) {
   const struct serve *options = server->options;
   if (options->file != NULL) {
@@ -389,10 +353,6 @@ static int start_listening(struct server *server) {
 }
 
 static int check(const struct cli *cli, const struct serve *options) {
-  if (options->options.certificate == NULL) {
-    return complain(cli, EXIT_USAGE,
-                    "a server needs --cert FILE, and --key FILE unless FILE has both");
-  }
   if (cli->json) {
     return complain(cli, EXIT_USAGE, "serve has nothing to say in JSON");
   }
@@ -405,7 +365,9 @@ static int check(const struct cli *cli, const struct serve *options) {
 static int serve(struct server *server) {
   const struct cli *cli = server->cli;
   sigset_t ends;
-  int code = make_server_context(server);
+  const struct serve *options = server->options;
+  const struct server_wishes wishes = {options->client_ca, options->client_cert, {0}};
+  int code = make_server_context(cli, server->agent, &options->options, &wishes, &server->context);
   code = code != EXIT_OK ? code : read_page(server);
   code = code != EXIT_OK ? code : start_listening(server);
   code = code != EXIT_OK ? code : announce(server);
