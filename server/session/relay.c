@@ -56,11 +56,19 @@ static clock_time quiet_at(const struct relay *relay) {
                                  : clock_add(relay->active, QUIET_SECONDS * NANOS_PER_SECOND);
 }
 
-// Without room for a timer the relay does without it: its ends are noticed all the same.
-static void set_tick(struct relay *relay) {
+// One that has failed waits for its last bytes alone: its other times may be long over.
+static clock_time next_tick(const struct relay *relay) {
+  if (relay->session->failed) {
+    return relay->gives_up;
+  }
   clock_time when = earlier(quiet_at(relay), relay->gives_up);
   when = earlier(when, after(relay->active, relay->idle_nanos));
-  when = earlier(when, after(relay->started, relay->total_nanos));
+  return earlier(when, after(relay->started, relay->total_nanos));
+}
+
+// Without room for a timer the relay does without it: its ends are noticed all the same.
+static void set_tick(struct relay *relay) {
+  clock_time when = next_tick(relay);
   struct loop *loop = worker_loop(relay->session->worker);
   if (when == CLOCK_NEVER) {
     timer_cancel(loop, &relay->tick);
@@ -406,6 +414,8 @@ static void give_up(struct relay *relay) {
 static void look_at_clock(struct relay *relay, clock_time now) {
   if (has_passed(relay->gives_up, now)) {
     give_up(relay);
+  } else if (relay->session->failed) {
+    return;
   } else if (has_passed(after(relay->started, relay->total_nanos), now)) {
     fail_time(relay, "the relay has run for its total time");
   } else if (has_passed(after(relay->active, relay->idle_nanos), now)) {
