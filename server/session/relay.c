@@ -3,8 +3,10 @@
 #include "server/session/relay.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "server/base/counters.h"
 #include "server/base/object.h"
@@ -17,6 +19,7 @@ enum {
   ROOM = LOOP_LARGE_BUFFER_SIZE + RECORD,
   GREETING_MAX = 4096,
   QUIET_SECONDS = 1,  // after which the engine's buffers go
+  LOOK_MILLIS = 50,   // between looks at how far a TCP reader is
   LINGER_SECONDS = 5  // to get the last bytes out when nothing more is to be waited for
 };
 
@@ -56,10 +59,11 @@ static clock_time quiet_at(const struct relay *relay) {
                                  : clock_add(relay->active, QUIET_SECONDS * NANOS_PER_SECOND);
 }
 
-// One that has failed waits for its last bytes alone: its other times may be long over.
+// One that has failed waits for its last bytes alone, and looks for them (has_unread): its other
+// times may be long over.
 static clock_time next_tick(const struct relay *relay) {
   if (relay->session->failed) {
-    return relay->gives_up;
+    return earlier(relay->gives_up, clock_add(clock_now(), LOOK_MILLIS * NANOS_PER_MILLI));
   }
   clock_time when = earlier(quiet_at(relay), relay->gives_up);
   when = earlier(when, after(relay->active, relay->idle_nanos));
@@ -144,8 +148,22 @@ static void fail_time(struct relay *relay, const char *text) {
   }
 }
 
+// Whether nobody is left to read what comes for the plaintext side. Of TCP only a reset tells.
+static bool is_gone(const struct stream *plain) {
+  struct pollfd poll_for = {.fd = stream_fd(plain)};
+  return poll(&poll_for, 1, 0) == 1 && (poll_for.revents & POLLHUP) != 0;
+}
+
+// Whether a reset would throw away what the kernel still has for the plaintext side.
+static bool has_unread(const struct relay *relay) {
+  int unread = 0;
+  return relay->session->failed && transport_flags_for(stream_fd(relay->plain)) == STREAM_PLAIN &&
+         !is_gone(relay->plain) && ioctl(stream_fd(relay->plain), SIOCOUTQ, &unread) == 0 &&
+         unread > 0;
+}
+
 static bool is_flushed(const struct relay *relay) {
-  bool plain_is = stream_unsent(relay->plain) == 0;
+  bool plain_is = stream_unsent(relay->plain) == 0 && !has_unread(relay);
   bool peer_is = relay->session->out_errno != 0 || transport_unsent(relay->session) == 0;
   return plain_is && peer_is;
 }
@@ -322,12 +340,6 @@ void relay_take(struct session *session, struct slice data) {
 
 static struct relay *relay_of(struct stream *stream) {
   return stream_owner(stream);
-}
-
-// Whether nobody is left to read what comes for the plaintext side. Of TCP only a reset tells.
-static bool is_gone(const struct stream *plain) {
-  struct pollfd poll_for = {.fd = stream_fd(plain)};
-  return poll(&poll_for, 1, 0) == 1 && (poll_for.revents & POLLHUP) != 0;
 }
 
 static void end_plain(struct relay *relay, int os_errno) {
