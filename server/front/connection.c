@@ -45,14 +45,21 @@ static uid_t uid_of(const struct connection *connection) {
 // ---------------------------------------------------------------------------------------------
 // Its end
 
+// What is the engine's goes with it, and the record stays.
+static void keep_texts(struct arena *arena, struct engine_negotiated *negotiated) {
+  const uint8_t *alpn = arena_copy(arena, negotiated->alpn);
+  const char *server_name = arena_string(arena, negotiated->server_name);
+  negotiated->alpn = slice_of(alpn, alpn == NULL ? 0 : negotiated->alpn.len);
+  negotiated->server_name = server_name == NULL ? "" : server_name;
+}
+
 static void describe(struct connection *connection, struct front_record *record) {
   struct engine *engine = connection->session == NULL ? NULL : session_engine(connection->session);
   record->has_negotiated =
       engine != NULL && engine_established(engine) &&
       status_ok(engine_negotiated(engine, &record->arena, &record->negotiated));
   if (record->has_negotiated) {
-    uint8_t *alpn = arena_copy(&record->arena, record->negotiated.alpn);
-    record->negotiated.alpn = slice_of(alpn, alpn == NULL ? 0 : record->negotiated.alpn.len);
+    keep_texts(&record->arena, &record->negotiated);
   }
 }
 
