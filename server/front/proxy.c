@@ -146,8 +146,8 @@ static const char *common_name(const struct tls_certificate *certificate) {
   return name;
 }
 
-// The fixed part says whether a certificate came, now or with the session that was resumed, and 0
-// when it was good; then comes what is known by name.
+// The fixed part says whether a certificate came with the session, and whether on this very
+// connection, and 0 when it was good; then comes what is known by name.
 static void put_ssl(struct writer *writer, struct engine *engine, struct arena *arena,
                     const struct engine_negotiated *negotiated) {
   uint8_t room[PROXY_HEADER_MAX];
@@ -158,7 +158,7 @@ static void put_ssl(struct writer *writer, struct engine *engine, struct arena *
   bool shown = status_ok(engine_peer(engine, arena, &peer)) && peer.der.len > 0;
   bool verified = shown && peer.verify_code == 0;
   if (shown) {
-    fixed[0] |= negotiated->resumed ? CLIENT_CERT_SESS : CLIENT_CERT_CONN;
+    fixed[0] |= negotiated->resumed ? CLIENT_CERT_SESS : CLIENT_CERT_CONN | CLIENT_CERT_SESS;
     fixed[4] = verified ? 0 : 1;
   }
   put(&inner, fixed, sizeof(fixed));
