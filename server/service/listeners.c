@@ -257,6 +257,7 @@ struct next {
   struct front_waiter waiter;
   struct call *call;
   struct front *front;  // a reference
+  struct list records;  // that the answer is made of
   bool watched;         // who is told that the caller has gone is registered
   bool given_up;        // the caller has gone while the news was on its way
   Tlsagent__V1__RelayedConnection *ends[ENDS_MAX];
@@ -266,35 +267,45 @@ static Tlsagent__V1__RelayedConnection *convert_record(struct arena *arena,
                                                        const struct front_record *record) {
   Tlsagent__V1__RelayedConnection *out =
       ARENA_MESSAGE(arena, RelayedConnection, relayed_connection);
-  struct engine_negotiated negotiated = record->negotiated;
   if (out == NULL) {
     return NULL;
   }
-  // The record goes before the answer does.
-  negotiated.alpn.data = arena_copy(arena, negotiated.alpn);
-  negotiated.server_name =
-      record->has_negotiated ? arena_string(arena, negotiated.server_name) : "";
-  negotiated.peer_signature =
-      record->has_negotiated ? arena_string(arena, negotiated.peer_signature) : "";
-  out->peer = arena_string(arena, record->peer);
+  out->peer = (char *)record->peer;
   out->stage = (Tlsagent__V1__RelayStage)record->stage;
-  out->negotiated = record->has_negotiated ? convert_negotiated(arena, &negotiated) : NULL;
+  out->negotiated = record->has_negotiated ? convert_negotiated(arena, &record->negotiated) : NULL;
   out->end = convert_end(arena, &record->end);
   return out;
 }
 
 static bool take_ends(struct next *next, Tlsagent__V1__NextEndsResponse *out) {
-  struct arena *arena = call_arena(next->call);
   struct front_record *record = NULL;
   uint64_t lost = 0;
   while (out->n_ends < ENDS_MAX && (record = front_take(next->front, &lost)) != NULL) {
-    next->ends[out->n_ends] = convert_record(arena, record);
+    list_push_back(&next->records, &record->link);
+    next->ends[out->n_ends] = convert_record(call_arena(next->call), record);
     out->n_ends += next->ends[out->n_ends] != NULL;
     out->lost += lost;
-    front_record_free(record);
   }
   out->ends = next->ends;
-  return out->n_ends > 0;
+  return !list_empty(&next->records);
+}
+
+static void free_records(struct list *records) {
+  struct list *link;
+  while ((link = list_pop_front(records)) != NULL) {
+    front_record_free(LIST_ENTRY(link, struct front_record, link));
+  }
+}
+
+// The answer points into the records. The call, and next with it, may be gone after the reply.
+static void answer(struct next *next, const Tlsagent__V1__NextEndsResponse *response) {
+  struct front *front = next->front;
+  struct list records;
+  list_push_back(&next->records, &records);
+  list_remove(&next->records);
+  reply(next->call, response);
+  free_records(&records);
+  front_unref(front);
 }
 
 static void look(struct next *next);
@@ -334,8 +345,7 @@ static void look(struct next *next) {
   Tlsagent__V1__NextEndsResponse response = TLSAGENT__V1__NEXT_ENDS_RESPONSE__INIT;
   struct front *front = next->front;
   if (take_ends(next, &response)) {
-    reply(next->call, &response);
-    front_unref(front);
+    answer(next, &response);
   } else if (front_is_closed(front)) {
     finish(next, STATUS_NOT_FOUND, "no such listener");
   } else {
@@ -358,6 +368,7 @@ void relay_next(struct call *call, const ProtobufCMessage *request) {
   }
   next->call = call;
   next->front = front;
+  list_init(&next->records);
   call_set_state(call, next);
   look(next);
 }

@@ -16,6 +16,7 @@
 #include "proto/tlsagent/v1/certificate.pb-c.h"
 #include "proto/tlsagent/v1/common.pb-c.h"
 #include "proto/tlsagent/v1/context.pb-c.h"
+#include "proto/tlsagent/v1/relay.pb-c.h"
 #include "proto/tlsagent/v1/session.pb-c.h"
 #include "tests/unit/client/fake_daemon.h"
 
@@ -26,6 +27,7 @@ const ProtobufCServiceDescriptor *const kServices[] = {
     &tlsagent__v1__certificate_service__descriptor,
     &tlsagent__v1__context_service__descriptor,
     &tlsagent__v1__session_service__descriptor,
+    &tlsagent__v1__relay_service__descriptor,
 };
 
 const ProtobufCMethodDescriptor *FindMethod(const tla_method *method) {
@@ -175,6 +177,10 @@ TEST(Codec, HaveEnumsTheNumbersOfTheProto) {
   EXPECT_EQ(TLSAGENT_PROTOCOL_TLS_1_3, TLSAGENT__V1__PROTOCOL_VERSION__PROTOCOL_VERSION_TLS_1_3);
   EXPECT_EQ(TLSAGENT_ROLE_CLIENT, TLSAGENT__V1__ROLE__ROLE_CLIENT);
   EXPECT_EQ(TLSAGENT_ROLE_SERVER, TLSAGENT__V1__ROLE__ROLE_SERVER);
+  EXPECT_EQ(TLSAGENT_RELAY_STAGE_REFUSED, TLSAGENT__V1__RELAY_STAGE__RELAY_STAGE_REFUSED);
+  EXPECT_EQ(TLSAGENT_RELAY_STAGE_HANDSHAKE, TLSAGENT__V1__RELAY_STAGE__RELAY_STAGE_HANDSHAKE);
+  EXPECT_EQ(TLSAGENT_RELAY_STAGE_DIAL, TLSAGENT__V1__RELAY_STAGE__RELAY_STAGE_DIAL);
+  EXPECT_EQ(TLSAGENT_RELAY_STAGE_RELAYED, TLSAGENT__V1__RELAY_STAGE__RELAY_STAGE_RELAYED);
   EXPECT_EQ(TLSAGENT_ALTERNATIVE_NAME_DNS,
             TLSAGENT__V1__ALTERNATIVE_NAME_KIND__ALTERNATIVE_NAME_KIND_DNS);
   EXPECT_EQ(TLSAGENT_ALTERNATIVE_NAME_OTHER,

@@ -193,11 +193,36 @@ bool Client::Fill(int milliseconds) {
   if (poll(&poll_fd, 1, milliseconds) != 1) {
     return false;
   }
-  ssize_t n = recv(fd_, data, sizeof(data), 0);
+  struct iovec into = {data, sizeof(data)};
+  alignas(struct cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))];
+  struct msghdr message = {};
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  ssize_t n = recvmsg(fd_, &message, MSG_CMSG_CLOEXEC);
   if (n > 0) {
     input_.append(data, (size_t)n);
+    KeepFds(&message);
   }
   return n > 0;
+}
+
+void Client::KeepFds(struct msghdr *message) {
+  for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != nullptr;
+       part = CMSG_NXTHDR(message, part)) {
+    const int *fds = (const int *)CMSG_DATA(part);
+    fds_.insert(fds_.end(), fds, fds + (part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+  }
+}
+
+int Client::TakeFd() {
+  if (fds_.empty()) {
+    return -1;
+  }
+  int fd = fds_.front();
+  fds_.erase(fds_.begin());
+  return fd;
 }
 
 void Client::Cut() {

@@ -16,6 +16,7 @@
 #include "proto/tlsagent/v1/agent.pb-c.h"
 #include "proto/tlsagent/v1/certificate.pb-c.h"
 #include "proto/tlsagent/v1/context.pb-c.h"
+#include "proto/tlsagent/v1/relay.pb-c.h"
 #include "proto/tlsagent/v1/session.pb-c.h"
 #include "server/base/counters.h"
 #include "server/service/private.h"
@@ -130,6 +131,16 @@ METHOD("SessionService", "SharedCiphers", SharedCiphersRequest, SharedCiphersRes
        shared_ciphers_request, shared_ciphers_response);
 METHOD("SessionService", "SetContext", SetContextRequest, SetContextResponse, set_context_request,
        set_context_response);
+METHOD("SessionService", "Relay", RelayRequest, RelayResponse, relay_request, relay_response);
+METHOD("SessionService", "WaitEnd", WaitEndRequest, WaitEndResponse, wait_end_request,
+       wait_end_response);
+METHOD("RelayService", "Listen", ListenRequest, ListenResponse, listen_request, listen_response);
+METHOD("RelayService", "Describe", DescribeListenerRequest, DescribeListenerResponse,
+       describe_listener_request, describe_listener_response);
+METHOD("RelayService", "Next", NextEndsRequest, NextEndsResponse, next_ends_request,
+       next_ends_response);
+METHOD("RelayService", "Close", CloseListenerRequest, CloseListenerResponse, close_listener_request,
+       close_listener_response);
 METHOD("SessionService", "Close", CloseSessionRequest, CloseSessionResponse, close_session_request,
        close_session_response);
 #undef METHOD
@@ -241,6 +252,8 @@ class Client {
   Reply<typename Method<Request>::Response> Call(const Request &request, const How &how = How()) {
     return Finish<Request>(Start(request, how));
   }
+  // The first descriptor that came with answers; -1 without. It is the caller's.
+  int TakeFd();
   // No answer to that call comes for a while.
   bool Pending(uint32_t id, int milliseconds = 30);
   void Disconnect();
@@ -251,11 +264,13 @@ class Client {
   void *Wait(uint32_t id, const ProtobufCMessageDescriptor *descriptor, int *code,
              std::string *message);
   bool Fill(int milliseconds);
+  void KeepFds(struct msghdr *message);
   void Cut();
   static void Free(void *message);
   int fd_;
   uint32_t next_id_ = 1;
   std::string input_;
+  std::vector<int> fds_;
   std::map<uint32_t, std::string> answers_;
 };
 
@@ -284,6 +299,9 @@ class Daemon : public testing::Test {
   static uint64_t LivingSessions();
   uint64_t CountedSessions() {
     return tenant_count(tenant_, QUOTA_SESSIONS);
+  }
+  uint64_t CountedListeners() {
+    return tenant_count(tenant_, QUOTA_LISTENERS);
   }
   uint64_t CountedContexts() {
     return tenant_count(tenant_, QUOTA_CONTEXTS);
