@@ -14,6 +14,7 @@ class Listeners : public Sessions {
     dial_patterns_ = {"127.0.0.1:*", "unix:/run/allowed/*"};
     back_end_ = ListenTcp(&back_port_);
     listening_ = ListenTcp(&port_);
+    listen(listening_, 1024);  // a queue for all that come at once
     protobuf_c_message_init(&tlsagent__v1__dial_transport__descriptor, &tcp_.base);
     protobuf_c_message_init(&tlsagent__v1__relay_target__descriptor, &target_.base);
     request_ = New<V1(ListenRequest)>();

@@ -352,7 +352,7 @@ TEST_F(InOneCall, IsTheMemoryPathRefused) {
   accept.transport = way.get();
   accept.relay = &options_;
   EXPECT_EQ(STATUS_INVALID_ARGUMENT, client_->Call(accept).code);
-  EXPECT_TRUE(Eventually([this] { return LivingSessions() == 0; }));
+  EXPECT_TRUE(Eventually([] { return LivingSessions() == 0; }));
 }
 
 }  // namespace
