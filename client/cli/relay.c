@@ -45,7 +45,7 @@ struct relay {
 static const struct option_row OPTIONS[] = {
     {"listen", 'l', OPTION_TEXT, MEMBER(listen), "ADDRESS",
      "where to listen: HOST:PORT, :PORT or unix:PATH; port 0 takes a free one"},
-    {"to", 't', OPTION_TEXT, MEMBER(to), "ADDRESS", "where to go on to: HOST:PORT or unix:PATH"},
+    {"to", 0, OPTION_TEXT, MEMBER(to), "ADDRESS", "where to go on to: HOST:PORT or unix:PATH"},
     {"client", 0, OPTION_FLAG, MEMBER(client), NULL,
      "take plaintext, and do TLS with the server at --to"},
     {"cafile", 0, OPTION_TEXT, MEMBER(cafile), "FILE",
