@@ -11,7 +11,7 @@ import socket
 import struct
 
 from google.protobuf import message
-from tlsagent.v1 import agent_pb2, certificate_pb2, context_pb2, session_pb2
+from tlsagent.v1 import agent_pb2, certificate_pb2, context_pb2, relay_pb2, session_pb2
 from ttrpc import ttrpc_pb2
 
 import timing
@@ -22,7 +22,7 @@ FDS_PER_FRAME = 253  # the kernel's SCM_MAX_FD
 
 SERVICES = {
     service.name: service
-    for module in (agent_pb2, certificate_pb2, context_pb2, session_pb2)
+    for module in (agent_pb2, certificate_pb2, context_pb2, session_pb2, relay_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 
@@ -141,6 +141,7 @@ class Client:
         self.agent = Stub(self, "AgentService")
         self.context = Stub(self, "ContextService")
         self.session = Stub(self, "SessionService")
+        self.relay = Stub(self, "RelayService")
         self.certificate = Stub(self, "CertificateService")
 
     def close(self):
