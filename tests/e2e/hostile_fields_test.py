@@ -1,6 +1,7 @@
 """Requests gone wrong: does every method answer clearly whatever its fields hold, and every handle only its owner?"""
 
 import os
+import socket
 import sys
 
 import mutations
@@ -19,7 +20,7 @@ CLEAR = {Code.OK, Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.ALREADY_EXISTS, Co
          Code.RESOURCE_EXHAUSTED, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED}
 
 # These end what they are given: they get an object of their own.
-FINAL = {"SessionService.Close", "ContextService.Release"}
+FINAL = {"SessionService.Close", "ContextService.Release", "RelayService.Close"}
 
 
 class World:
@@ -29,6 +30,11 @@ class World:
         self.rpc = rpc
         self.context = sessions.context(rpc, "both", pki.server("ecdsa"), [pki.root()])
         self.session = self.new_session()
+        self.listener = self.new_listener()
+
+    def new_listener(self):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            return self.rpc.relay.Listen(self.sample("RelayService.Listen"), fds=[listening.fileno()]).listener
 
     def new_context(self):
         return sessions.context(self.rpc, "both", pki.server("ecdsa"))
@@ -47,7 +53,14 @@ class World:
             request.session = self.new_session() if method in FINAL else self.session
         if "context" in request.DESCRIPTOR.fields_by_name:
             request.context = self.new_context() if method in FINAL else self.context
+        if "listener" in request.DESCRIPTOR.fields_by_name and method != "RelayService.Next":  # which would wait
+            request.listener = self.new_listener() if method in FINAL else self.listener
         return request
+
+    def sample_RelayService_Listen(self, request):
+        request.role = common_pb2.ROLE_CLIENT
+        request.to.tcp.host, request.to.tcp.port = "127.0.0.1", 9
+        request.server_name = "localhost"
 
     def settings(self, settings):
         sessions.fill_settings(
@@ -108,6 +121,8 @@ class World:
 class WorldTest(E2ETest):
     """Tests that share a world, until one of them breaks it."""
 
+    DAEMON_ARGS = ("--allow-dial", "127.0.0.1:9", "--limit", "listeners=4096", "--limit", "listeners_per_owner=4096")
+
     world = None
 
     def setUp(self):
@@ -146,12 +161,14 @@ class Fields(WorldTest):
 
     def answer(self, method, payload):
         """(code, message) of a call with this payload."""
-        call = self.rpc.submit(method, payload, timeout_nano=PATIENCE_NANOS)
-        try:
-            self.drop(method, self.rpc.wait(call))
-        except RpcError as error:
-            return error.code, error.message
-        return Code.OK, ""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            fds = [listening.fileno()] if method == "RelayService.Listen" else []
+            call = self.rpc.submit(method, payload, fds, timeout_nano=PATIENCE_NANOS)
+            try:
+                self.drop(method, self.rpc.wait(call))
+            except RpcError as error:
+                return error.code, error.message
+            return Code.OK, ""
 
     def drop(self, method, response):
         """What a call has made is not kept."""
@@ -159,6 +176,8 @@ class Fields(WorldTest):
             self.rpc.context.Release(context=response.context)
         if method in ("SessionService.Connect", "SessionService.Accept") and response.session:
             self.rpc.session.Close(session=response.session)
+        if method == "RelayService.Listen":
+            self.rpc.relay.Close(listener=response.listener)
 
     def assertClear(self, method, payload, allowed=CLEAR):
         code, message = self.answer(method, payload)
@@ -236,12 +255,10 @@ class Handles(WorldTest):
     def handles(self, field):
         """Handles that this client has no right to, by what is wrong with them."""
         other = World(self.client())
-        stale = self.world.new_session() if field == "session" else self.world.new_context()
+        stale = getattr(self.world, "new_" + field)()
         ended = World(self.client())
-        if field == "session":
-            self.rpc.session.Close(session=stale)
-        else:
-            self.rpc.context.Release(context=stale)
+        {"session": self.rpc.session.Close, "context": self.rpc.context.Release,
+         "listener": self.rpc.relay.Close}[field](**{field: stale})
         ended.rpc.close()
         mine, theirs = getattr(self.world, field), getattr(other, field)
         made = {"zero": 0, "one": 1, "all ones": 2**64 - 1, "stale": stale, "foreign": theirs, "ended": getattr(ended, field),
@@ -249,7 +266,7 @@ class Handles(WorldTest):
                 "random": int.from_bytes(os.urandom(8), "little")}
         made.update({f"bit {bit} off": mine ^ 1 << bit for bit in range(64)})
         return {why: handle for why, handle in made.items()
-                if handle not in (self.world.session, self.world.context) or why == "of the other kind"}
+                if handle not in (self.world.session, self.world.context, self.world.listener) or why == "of the other kind"}
 
     def check(self, method, field):
         told = {self.not_found(method, field, handle): why for why, handle in self.handles(field).items()}
@@ -264,6 +281,10 @@ class Handles(WorldTest):
     @each(method=handle_methods("context"))
     def test_no_context_of_others_can_be_named_in(self, method):
         self.check(method, "context")
+
+    @each(method=handle_methods("listener"))
+    def test_no_listener_of_others_can_be_named_in(self, method):
+        self.check(method, "listener")
 
     def test_handles_are_not_used_twice(self):
         """A handle of a closed session names nothing ever after."""

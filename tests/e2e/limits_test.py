@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sys
 
 import daemon
@@ -12,7 +13,7 @@ import timing
 import users
 from e2e import Cases, Code, RpcError, each
 from session import Background
-from tlsagent.v1 import agent_pb2, common_pb2, context_pb2, session_pb2
+from tlsagent.v1 import agent_pb2, common_pb2, context_pb2, relay_pb2, session_pb2
 from ttrpc_client import Client, frame, request_bytes
 
 LIMITS = set(re.findall(r"^(\w+) +\d+ +\d+  ", daemon.run("--print-limits").stdout, re.M))
@@ -171,6 +172,28 @@ class Counts(LimitTest):
                              server_name="x", fds=[near.fileno()])
         near.close()
         self.assertEqual(far.recv(1), b"")
+
+    @about("listeners", "listeners_per_owner")
+    @each(name=("listeners", "listeners_per_owner"))
+    def test_listeners(self, name):
+        self.start(f"{name}=2", options=("--allow-dial", "127.0.0.1:9"))
+        goes_on = self.bystander()
+        made = [self.listen(), self.listen()]
+        for _ in range(10):
+            self.assertExhausted(name, self.listen)
+        goes_on()
+        self.rpc.relay.Close(listener=made[0])
+        self.listen()
+
+    def listen(self):
+        target = relay_pb2.RelayTarget(tcp=session_pb2.DialTransport(host="127.0.0.1", port=9))
+        context = sessions.context(self.rpc, "server", pki.server("ecdsa"))
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                return self.rpc.relay.Listen(context=context, role=common_pb2.ROLE_SERVER, to=target,
+                                             fds=[listening.fileno()]).listener
+        finally:
+            self.rpc.context.Release(context=context)
 
     @about("contexts", "contexts_per_owner")
     @each(name=("contexts", "contexts_per_owner"))

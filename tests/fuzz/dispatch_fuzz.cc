@@ -10,6 +10,7 @@ extern "C" {
 #include "proto/tlsagent/v1/agent.pb-c.h"
 #include "proto/tlsagent/v1/certificate.pb-c.h"
 #include "proto/tlsagent/v1/context.pb-c.h"
+#include "proto/tlsagent/v1/relay.pb-c.h"
 #include "proto/tlsagent/v1/session.pb-c.h"
 #include "server/rpc/dispatch.h"
 #include "server/rpc/envelope.h"
@@ -23,6 +24,7 @@ const ProtobufCServiceDescriptor *const kServices[] = {
     &tlsagent__v1__certificate_service__descriptor,
     &tlsagent__v1__context_service__descriptor,
     &tlsagent__v1__session_service__descriptor,
+    &tlsagent__v1__relay_service__descriptor,
 };
 
 void Check(bool condition) {
