@@ -2,12 +2,14 @@
 
 import os
 import re
+import select
 import signal
 import socket
 import ssl
 import struct
 import subprocess
 import threading
+import time
 
 import peers
 import pki
@@ -193,6 +195,28 @@ def tls(sock, server_name=pki.HOST, **options):
     context = peers.python_context(False, ca=pki.root(), **options)
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # Python's own default takes any end for a good one
     return context.wrap_socket(sock, server_hostname=server_name, suppress_ragged_eofs=False)
+
+
+def exchange(client, data):
+    """Sends data through an echo and gives what came back, both at once: ssl's sockets are for one thread at a time."""
+    client.setblocking(False)
+    sent, got = 0, bytearray()
+    end = time.monotonic() + timing.PATIENCE
+    while len(got) < len(data) and time.monotonic() < end:
+        wants_write = sent < len(data)
+        select.select([client], [client] if wants_write else [], [], 1)
+        try:
+            if wants_write:
+                sent += client.send(data[sent:sent + 50000])
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            pass
+        try:
+            while part := client.recv(1 << 16):
+                got += part
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            pass
+    client.settimeout(timing.PATIENCE)
+    return bytes(got)
 
 
 # --- PROXY protocol, version 2 ----------------------------------------------------------------------------------------
