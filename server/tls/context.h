@@ -7,7 +7,9 @@
 // and is not.
 //
 // Tickets given out before a change go on to be good after it, unless it changes whom or what the
-// context verifies. Sessions kept for resumption by id are forgotten by every change.
+// context verifies. Their keys change by the clock, so that a ticket is good for session_timeout,
+// but never for more than a day and a half. Sessions kept for resumption by id are forgotten by
+// every change.
 #ifndef TLSAGENT_SERVER_TLS_CONTEXT_H_
 #define TLSAGENT_SERVER_TLS_CONTEXT_H_
 

@@ -316,17 +316,25 @@ bool edition_verifies_alike(const struct edition *a, const struct edition *b) {
 
 // Tickets given out under the last edition go on to be good, unless a peer could use one to get
 // around what is verified now.
-static void inherit_tickets(struct edition *edition, const struct edition *base) {
+static struct ticket_keys *share_ticket_keys(const struct edition *edition,
+                                             const struct edition *base) {
+  long lifetime = SSL_CTX_get_timeout(edition->ctx);
   if (base == NULL || !edition_verifies_alike(edition, base)) {
-    return;
+    return ticket_keys_new(lifetime);
   }
-  unsigned char keys[256];
-  long len = SSL_CTX_get_tlsext_ticket_keys(base->ctx, NULL, 0);
-  if (len > 0 && len <= (long)sizeof(keys) &&
-      SSL_CTX_get_tlsext_ticket_keys(base->ctx, keys, len)) {
-    SSL_CTX_set_tlsext_ticket_keys(edition->ctx, keys, len);
+  ticket_keys_set_lifetime(base->ticket_keys, lifetime);
+  return ticket_keys_ref(base->ticket_keys);
+}
+
+static status_t use_tickets(struct edition *edition, const struct edition *base,
+                            struct tls_error *error) {
+  if (edition->kind == TLS_CONTEXT_CLIENT) {
+    return OK_STATUS;
   }
-  OPENSSL_cleanse(keys, sizeof(keys));
+  if (tickets_set_callback(edition->ctx)) {
+    edition->ticket_keys = share_ticket_keys(edition, base);
+  }
+  return edition->ticket_keys == NULL ? tls_out_of_memory(error) : OK_STATUS;
 }
 
 static status_t make(struct edition *edition, const struct edition *base,
@@ -335,8 +343,8 @@ static status_t make(struct edition *edition, const struct edition *base,
   TRY(gather_pairs(edition, base, change, error));
   TRY(gather_trust(edition, base, &change->trust, error));
   TRY(build(edition, error));
-  inherit_tickets(edition, base);
-  return prove(edition, base == NULL, error);
+  TRY(prove(edition, base == NULL, error));
+  return use_tickets(edition, base, error);  // last: what is shared is changed only with the whole
 }
 
 status_t edition_new(enum tls_context_kind kind, const struct edition *base,
@@ -366,6 +374,7 @@ void edition_free(struct edition *edition) {
     return;
   }
   SSL_CTX_free(edition->ctx);
+  ticket_keys_unref(edition->ticket_keys);
   for (size_t i = 0; i < edition->num_pairs; i++) {
     own_pair_cleanup(&edition->pairs[i]);
   }

@@ -11,6 +11,7 @@
 #include "server/base/slice.h"
 #include "server/tls/context.h"
 #include "server/tls/keys.h"
+#include "server/tls/ticket_keys.h"
 #include "server/tls/trust.h"
 
 #ifdef __cplusplus
@@ -31,7 +32,8 @@ struct edition {
   size_t num_pairs;
   struct trust_set *trust;
   SSL_CTX *ctx;
-  uint64_t serial;  // no two editions of the process have the same
+  struct ticket_keys *ticket_keys;  // shared by editions that verify alike; NULL: a CLIENT
+  uint64_t serial;                  // no two editions of the process have the same
   struct tls_charge charge;
   struct tls_session_stats before;  // what the self-test left in ctx's counters
 };

@@ -3,6 +3,7 @@
 #define TLSAGENT_SERVER_TLS_ENGINE_CALLBACKS_H_
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 
 #include "server/tls/context.h"
 
@@ -19,6 +20,10 @@ void decisions_set_callback(SSL_CTX *ctx, const struct tls_settings *settings);
 
 // events_set_callback makes the engines of ctx collect the key log, if settings say so.
 void events_set_callback(SSL_CTX *ctx, const struct tls_settings *settings);
+
+// tickets_set_callback makes the servers of ctx seal tickets with the keys of the edition that an
+// engine was made on. An SSL that belongs to no engine gives none. False without memory.
+bool tickets_set_callback(SSL_CTX *ctx);
 
 #ifdef __cplusplus
 }
