@@ -93,6 +93,7 @@ static struct engine *allocate(struct tls_context *context, const struct engine_
   if (engine != NULL) {
     engine->magic = ENGINE_MAGIC;
     engine->role = config->role;
+    engine->growing_records = config->growing_records;
     engine->context = tls_context_ref(context);
     engine->edition = tls_context_enter(context);
     list_init(&engine->events);
@@ -259,16 +260,22 @@ static size_t smaller(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+static size_t most_in_record(const struct engine *engine) {
+  return engine->growing_records ? record_size_next(&engine->record_size) : RECORD_PLAINTEXT;
+}
+
 // A record is begun only when all of it has room, so that OpenSSL never holds half of one back:
 // what is accepted is in the output, and the rest binds nobody.
 static enum engine_result write_record(struct engine *engine, struct slice data, size_t *out_len) {
   *out_len = 0;
-  size_t len = smaller(data.len, RECORD_PLAINTEXT);
+  size_t len = smaller(data.len, most_in_record(engine));
   if (bytes_room(engine->pipe.output) < len + RECORD_OVERHEAD) {
     return ENGINE_WANT_OUTPUT;
   }
   begin(engine);
-  return result_of(engine, SSL_write_ex(engine->ssl, data.data, len, out_len));
+  enum engine_result result = result_of(engine, SSL_write_ex(engine->ssl, data.data, len, out_len));
+  record_size_written(&engine->record_size, *out_len);
+  return result;
 }
 
 // After the own close_notify OpenSSL refuses, and reading goes on.
@@ -291,6 +298,9 @@ enum engine_result engine_write(struct engine *engine, struct slice data, size_t
   // OpenSSL would send a record for nothing.
   if (data.len == 0) {
     return engine_established(engine) ? ENGINE_DONE : engine_handshake(engine);
+  }
+  if (engine->growing_records) {
+    record_size_begin(&engine->record_size, clock_now());
   }
   enum engine_result result = ENGINE_DONE;
   while (result == ENGINE_DONE && data.len > 0) {

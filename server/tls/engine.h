@@ -74,6 +74,7 @@ struct engine_config {
   struct slice resumption;  // client: a session to resume, as engine_resumption seals it, or empty
   size_t max_output;        // ceiling of the output queue, at least 64 KiB
   struct slice owner;       // whose engine it is, at most ENGINE_OWNER_MAX bytes: seals bind to it
+  bool growing_records;     // writes begin with small records, which grow; else all are large
 };
 enum { ENGINE_OWNER_MAX = 32 };
 

@@ -8,6 +8,7 @@
 #include "server/tls/edition.h"
 #include "server/tls/engine.h"
 #include "server/tls/host.h"
+#include "server/tls/record_size.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,8 @@ struct engine {
   SSL *ssl;
   struct pipe pipe;
   struct bytes output;  // the own queue, as long as nobody lends another
+  bool growing_records;
+  struct record_size record_size;  // if they grow
   bool established;
   bool failed;      // for good: OpenSSL takes no further operation
   bool close_sent;  // close_notify is in the output, or was taken from it

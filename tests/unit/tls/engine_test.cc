@@ -247,6 +247,46 @@ TEST_F(EngineTest, IsAnEmptyWriteNothing) {
   EXPECT_EQ(bytes_len(engine_output(ends.client.get())), 0u);
 }
 
+// The sizes of the records that a write of so much makes.
+std::vector<size_t> RecordsOf(const Peers &peers, bool growing, size_t len) {
+  engine_config config = {ENGINE_SERVER, nullptr, slice_of(nullptr, 0), 1 << 18};
+  config.growing_records = growing;
+  engine *made = nullptr;
+  Error error;
+  EXPECT_EQ(engine_new(peers.server.get(), &config, &made, &error).code, STATUS_OK);
+  Ends ends(MakeClient(peers.client), Engine(made));
+  ends.Shake();
+  ends.Read(true);  // the tickets
+  size_t accepted = 0;
+  EXPECT_EQ(engine_write(made, Slice(std::string(len, 'x')), &accepted), ENGINE_DONE);
+  EXPECT_EQ(accepted, len);
+  ends.to_client.TakeFrom(made);
+  std::vector<size_t> sizes;
+  const std::string &sent = ends.to_client.content();
+  for (size_t at = 0; at < sent.size();) {
+    sizes.push_back(static_cast<uint8_t>(sent[at + 3]) << 8 | static_cast<uint8_t>(sent[at + 4]));
+    at += 5 + sizes.back();
+  }
+  EXPECT_EQ(ends.Read(true), std::string(len, 'x'));
+  return sizes;
+}
+
+TEST_F(EngineTest, DoRecordsGrowWhereTheyAreToldTo) {
+  std::vector<size_t> sizes = RecordsOf(Contexts(), true, 150000);
+  EXPECT_LT(sizes.front(), 1400u);
+  EXPECT_GT(sizes.size(), 20u);
+  for (size_t i = 1; i + 1 < sizes.size(); i++) {
+    EXPECT_GE(sizes[i], sizes[i - 1]);
+  }
+  EXPECT_GT(sizes[sizes.size() - 2], 16384u);
+}
+
+TEST_F(EngineTest, AreAllLargeWhereTheyAreNot) {
+  std::vector<size_t> sizes = RecordsOf(Contexts(), false, 150000);
+  EXPECT_EQ(sizes.size(), 10u);
+  EXPECT_GT(sizes.front(), 16384u);
+}
+
 TEST_F(EngineTest, DoReadAndWriteDriveTheHandshakeToo) {
   Peers peers = Contexts();
   Ends ends(MakeClient(peers.client), MakeServer(peers.server));
