@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/tls/engine_callbacks.h"
+#include "server/tls/kdf_provider.h"
 #include "server/tls/openssl_error.h"
 #include "server/tls/proof.h"
 #include "server/tls/settings.h"
@@ -207,7 +208,7 @@ static void set_modes(SSL_CTX *ctx) {
 
 static status_t build(struct edition *edition, struct tls_error *error) {
   ERR_clear_error();
-  edition->ctx = SSL_CTX_new(method_of(edition->kind));
+  edition->ctx = SSL_CTX_new_ex(NULL, kdf_provider_query(), method_of(edition->kind));
   if (edition->ctx == NULL) {
     return tls_out_of_memory(error);
   }

@@ -14,6 +14,7 @@
 
 #include "server/tls/context.h"
 #include "server/tls/groups.h"
+#include "server/tls/kdf_provider.h"
 #include "server/tls/openssl_error.h"
 #include "server/tls/proof.h"
 #include "server/tls/seal.h"
@@ -115,6 +116,7 @@ status_t tls_library_start(struct tls_error *error) {
     return tls_refuse(error, "", "OpenSSL can't start; is openssl.cnf sound?");
   }
   ERR_clear_error();
+  kdf_provider_start();
   TRY(start_random(error));
   if (!status_ok(seal_start())) {
     return tls_refuse(error, "", "OpenSSL has no AES-256-GCM, or no memory");
