@@ -7,6 +7,7 @@ _LIBRARIES = [
     # (target, pkg-config names, oldest version that will do, Debian package)
     ("openssl", ["libssl", "libcrypto"], "3.0", "libssl-dev"),
     ("liburing", ["liburing"], "2.3", "liburing-dev"),
+    ("jansson", ["jansson"], "2.14", "libjansson-dev"),
     ("protobuf_c", ["libprotobuf-c"], "1.4", "libprotobuf-c-dev"),
     ("gtest", ["gmock_main"], "1.12", "libgmock-dev"),
     ("python", ["python3"], "3.11", "python3-dev"),  # headers only: an extension links no libpython

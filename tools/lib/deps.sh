@@ -11,6 +11,7 @@ DEPS_BUILD=(
   g++                   # libstdc++, for GoogleTest
   git                   # lists
   golang-go             # Go
+  libjansson-dev        # JSON
   libprotobuf-c-dev     # messages
   libssl-dev            # TLS
   liburing-dev          # ring

@@ -1,0 +1,57 @@
+// A run: workers that load the target for as long as is asked, and what they have measured.
+#ifndef TLSAGENT_CLIENT_LOAD_RUN_H_
+#define TLSAGENT_CLIENT_LOAD_RUN_H_
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "client/load/options.h"
+#include "client/load/result.h"
+#include "client/load/settings.h"
+#include "client/load/shard.h"
+#include "client/load/target.h"
+#include "server/ring/worker.h"
+
+struct run {
+  const struct options *options;
+  struct target target;
+  struct settings settings;
+  struct script script;
+  struct worker_pool *pool;
+  struct shard *shards;
+  unsigned num_shards;
+
+  clock_time start;
+  clock_time measure_from;
+  clock_time measure_until;  // CLOCK_NEVER: when the operations are done
+
+  atomic_uint_fast64_t num_connections;
+  atomic_int_fast64_t budget;  // operations left to begin, with --count
+  atomic_uint num_waiting;     // shards that haven't said what is waited for
+  int event_fd;                // what the last of them writes to
+
+  pthread_mutex_t lock;  // guards what follows: what the shards have handed in and nobody taken
+  struct counts counts;
+  struct histogram latencies;
+  uint64_t held;
+  struct agreed agreed;
+};
+
+// run_execute does all of it, and shows how it goes on standard error unless told to be quiet.
+// False with a sentence of at most size bytes in why when it can't begin. SIGINT and SIGTERM end
+// it early, a second one ends the process.
+bool run_execute(const struct options *options, struct result *out, char *why, size_t size);
+
+// ---------------------------------------------------------------------------------------------
+// For the shards, on their threads.
+
+// run_take takes one operation of the budget; false when none is left.
+bool run_take(struct run *run);
+// run_hand_in adds what was measured since the last time; change is of connections held.
+void run_hand_in(struct run *run, const struct counts *counts, const struct histogram *latencies,
+                 int64_t change);
+void run_on_shard(struct run *run);
+void run_on_agreed(struct run *run, const struct agreed *agreed);
+
+#endif  // TLSAGENT_CLIENT_LOAD_RUN_H_
