@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "server/ring/closer.h"
 
 enum { OUTPUT_MAX = 256 * 1024, FACTS_MAX = 64 * 1024 };
 
@@ -12,10 +13,11 @@ bool channel_open(struct channel *channel, const struct channel_config *config,
                                    .engine = {.role = ENGINE_CLIENT,
                                               .server_name = config->server_name,
                                               .resumption = config->resumption,
-                                              .max_output = OUTPUT_MAX},
+                                              .max_output = OUTPUT_MAX,
+                                              .skip_verify = config->insecure},
                                    .path = SESSION_FD,
                                    .fd = config->fd,
-                                   .uid = getuid()};
+                                   .uid = CLOSER_NOBODY};
   tls_error_clear(error);
   channel->session = NULL;
   return status_ok(session_new(&session, &channel->session, error));

@@ -25,6 +25,7 @@ struct channel_config {
   int fd;                   // connected; taken over in any case
   const char *server_name;  // NULL: none
   struct slice resumption;  // of channel_resumption, or empty
+  bool insecure;            // don't look at the server's certificate
 };
 
 // channel_open makes a channel on the calling worker. False with error.

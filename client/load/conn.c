@@ -207,7 +207,8 @@ static void start_handshake(struct conn *conn, clock_time now) {
   const struct channel_config config = {.context = shard->context,
                                         .fd = conn->fd,
                                         .server_name = shard_next_name(shard),
-                                        .resumption = shard_resumption(shard)};
+                                        .resumption = shard_resumption(shard),
+                                        .insecure = shard->options->insecure};
   conn->offered = config.resumption.len > 0;
   if (!channel_open(&conn->channel, &config, &error)) {
     // The descriptor is gone with it, so there is nothing to drop.

@@ -190,6 +190,10 @@ static void call_threads(void) {
 // For everybody else
 
 void closer_close(uid_t owner, int fd) {
+  if (owner == CLOSER_NOBODY) {
+    close(fd);
+    return;
+  }
   struct entry *entry = malloc(sizeof(*entry));
   bool is_queued = false;
   if (entry != NULL) {

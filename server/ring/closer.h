@@ -27,6 +27,10 @@ enum {
 // What no user id is: descriptors of the daemon's own.
 #define CLOSER_DAEMON ((uid_t)-1)
 
+// Whose descriptors are no stranger's: nobody else holds them and nothing lingers, so that their
+// closes can't hang. They are closed at once, without a thread to go to.
+#define CLOSER_NOBODY ((uid_t)-2)
+
 // closer_close takes the descriptor over and closes it soon.
 void closer_close(uid_t owner, int fd);
 

@@ -67,6 +67,7 @@ static status_t set_up(struct engine *engine, const struct engine_config *config
   SSL_set_options(engine->ssl, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
   TRY(attach_pipe(engine, error));
   set_post_handshake_auth(engine);
+  engine->skips_verify = config->skip_verify && SSL_get_verify_mode(engine->ssl) == SSL_VERIFY_NONE;
   if (!decisions_begin(engine)) {
     return tls_out_of_memory(error);
   }

@@ -75,6 +75,9 @@ struct engine_config {
   size_t max_output;        // ceiling of the output queue, at least 64 KiB
   struct slice owner;       // whose engine it is, at most ENGINE_OWNER_MAX bytes: seals bind to it
   bool growing_records;     // writes begin with small records, which grow; else all are large
+  // client, with TLS_VERIFY_NONE: don't even find out whether the server's chain would verify.
+  // engine_peer then has X509_V_ERR_UNSPECIFIED.
+  bool skip_verify;
 };
 enum { ENGINE_OWNER_MAX = 32 };
 

@@ -25,10 +25,13 @@ static void on_event(const SSL *ssl, int where, int value) {
   }
 }
 
-// OpenSSL drops the chain of a peer it refuses. People want to see what was wrong with it.
-static void keep_refused(X509_STORE_CTX *verification) {
+static struct engine *engine_of(X509_STORE_CTX *verification) {
   SSL *ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx());
-  struct engine *engine = ssl == NULL ? NULL : SSL_get_app_data(ssl);
+  return ssl == NULL ? NULL : SSL_get_app_data(ssl);
+}
+
+// OpenSSL drops the chain of a peer it refuses. People want to see what was wrong with it.
+static void keep_refused(struct engine *engine, X509_STORE_CTX *verification) {
   STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(verification);
   if (engine != NULL && sent != NULL && engine->refused_chain == NULL) {
     engine->refused_chain = X509_chain_up_ref(sent);
@@ -37,9 +40,14 @@ static void keep_refused(X509_STORE_CTX *verification) {
 
 static int on_verify(X509_STORE_CTX *verification, void *state) {
   (void)state;
+  struct engine *engine = engine_of(verification);
+  if (engine != NULL && engine->skips_verify) {
+    X509_STORE_CTX_set_error(verification, X509_V_ERR_UNSPECIFIED);
+    return 1;
+  }
   int verified = X509_verify_cert(verification);
   if (verified <= 0) {
-    keep_refused(verification);
+    keep_refused(engine, verification);
   }
   return verified > 0;
 }

@@ -43,6 +43,7 @@ struct engine {
   bool established;
   bool failed;      // for good: OpenSSL takes no further operation
   bool close_sent;  // close_notify is in the output, or was taken from it
+  bool skips_verify;
   struct tls_error error;
   char server_name[HOST_MAX + 1];  // client: whom it asked for; "" for nobody
   STACK_OF(X509) * refused_chain;  // as the peer sent it, when it did not verify

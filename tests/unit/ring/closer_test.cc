@@ -50,6 +50,12 @@ TEST(Closer, IsTheDescriptorClosed) {
   EXPECT_EQ(0u, closer_pending(kOther));
 }
 
+TEST(Closer, IsNobodysDescriptorClosedAtOnce) {
+  SocketPair pair;
+  closer_close(CLOSER_NOBODY, pair.ReleaseOurs());
+  EXPECT_TRUE(HasEnded(pair.theirs));
+}
+
 TEST(Closer, AreManyOfManyClosed) {
   std::vector<std::unique_ptr<SocketPair>> pairs;
   for (int i = 0; i < 300; i++) {

@@ -489,6 +489,29 @@ TEST_F(EngineTest, IsAnyCertificateTakenWithoutVerification) {
   EXPECT_NE(peer.verify_code, 0);
 }
 
+TEST_F(EngineTest, IsVerificationSkippedOnlyWhereNobodyWantsIt) {
+  for (tls_verify_mode mode : {TLS_VERIFY_NONE, TLS_VERIFY_REQUIRED}) {
+    Change change;
+    change.Verify(mode).CheckHostname(false);
+    Change server;
+    server.Pair(pki_get()->expired);
+    Peers peers = Contexts(change, server);
+    engine_config config = {};
+    config.role = ENGINE_CLIENT;
+    config.max_output = 1 << 18;
+    config.skip_verify = true;
+    engine *client = nullptr;
+    Error error;
+    ASSERT_EQ(engine_new(peers.client.get(), &config, &client, &error).code, STATUS_OK);
+    Ends ends(Engine(client), MakeServer(peers.server));
+    ends.Shake();
+    EXPECT_EQ(engine_established(client), mode == TLS_VERIFY_NONE);
+    struct engine_peer peer;
+    ASSERT_EQ(engine_peer(client, arena_, &peer).code, STATUS_OK);
+    EXPECT_EQ(peer.verify_code == X509_V_ERR_UNSPECIFIED, mode == TLS_VERIFY_NONE);
+  }
+}
+
 TEST_F(EngineTest, IsATruncatedStreamToldFromAClosedOne) {
   for (int version : {0x303, 0x304}) {
     Ends ends = Shaken(Contexts(version));
