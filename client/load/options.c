@@ -167,7 +167,9 @@ static const struct row tls_rows[] = {
 static const struct row report_rows[] = {
     {"json", 0, required_argument, take_text, FIELD(json), "FILE", "the report for programs; - is standard output"},
     {"csv", 0, required_argument, take_text, FIELD(csv), "FILE", "the figures second by second"},
+    {"html", 0, required_argument, take_text, FIELD(html), "FILE", "the report with plots, as one page"},
     {"hdr", 0, required_argument, take_text, FIELD(hdr), "PREFIX", "PREFIX.PHASE.hdr for each phase: HdrHistogram's percentiles, in µs"},
+    {"title", 0, required_argument, take_text, FIELD(title), "TEXT", "what the page is called"},
     {"quiet", 'q', no_argument, take_flag, FIELD(quiet), NULL, "neither progress nor the report in words"},
     {"assert", 0, required_argument, take_assertion, 0, "EXPRESSION", "fail unless it holds: 'handshake.p99<20ms', 'errors==0'; repeatable"},
     {NULL, 0, 0, NULL, 0, NULL, NULL}};
@@ -232,7 +234,7 @@ static void print_help(FILE *out) {
       "  0  good   1  nothing to report, or a file failed   2  the command line makes no sense\n"
       "  3  an assertion failed   130  a second Ctrl-C\n"
       "\nExamples:\n"
-      "  tlsagent-load -c 50 -d 30s --csv seconds.csv www.example.org:443\n"
+      "  tlsagent-load -c 50 -d 30s --html report.html www.example.org:443\n"
       "  tlsagent-load -w http -r 500 -d 1m --assert 'operation_corrected.p99<50ms' host:443\n"
       "  tlsagent-load -n 10000 --resume 90 --insecure --json a.json localhost:8443\n");
 }

@@ -72,7 +72,9 @@ struct options {
   // What comes of it.
   const char *json;
   const char *csv;
+  const char *html;
   const char *hdr;
+  const char *title;
   bool quiet;
   struct assertion assertions[ASSERTIONS_MAX];
   size_t num_assertions;

@@ -10,6 +10,11 @@ static void write_csv(const struct result *result, FILE *out, bool *good) {
   report_csv(result, out);
 }
 
+static void write_html(const struct result *result, FILE *out, bool *good) {
+  (void)good;
+  report_html(result, out);
+}
+
 static void write_json(const struct result *result, FILE *out, bool *good) {
   *good = report_json(result, out);
 }
@@ -60,7 +65,7 @@ static bool write_phases(const struct result *result) {
 
 // Where another report has standard output for itself, people read standard error.
 static FILE *text_stream(const struct options *options) {
-  const char *const paths[] = {options->json, options->csv};
+  const char *const paths[] = {options->json, options->csv, options->html};
   FILE *out = stdout;
   for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
     out = paths[i] != NULL && strcmp(paths[i], "-") == 0 ? stderr : out;
@@ -78,5 +83,6 @@ bool report_all(const struct result *result) {
   }
   good = write_file(result, options->json, write_json) && good;
   good = write_file(result, options->csv, write_csv) && good;
+  good = write_file(result, options->html, write_html) && good;
   return write_phases(result) && good;
 }

@@ -14,6 +14,7 @@ extern "C" {
 void report_text(const struct result *result, FILE *out);
 bool report_json(const struct result *result, FILE *out);
 void report_csv(const struct result *result, FILE *out);
+void report_html(const struct result *result, FILE *out);
 
 // report_all writes what the options ask for, the text too unless quiet. False, and it has said
 // why on standard error, when one could not be written.

@@ -103,8 +103,10 @@ static void hand_in(struct shard *shard) {
 #define X(name, meaning) since.name -= shard->flushed.name;
   COUNT_TABLE(X)
 #undef X
-  run_hand_in(shard->run, &since, &shard->interval, (int64_t)shard->num_held - shard->handed_held);
-  shard->handed_held = (int64_t)shard->num_held;
+  // That all are closed at the end tells nothing of how many there were.
+  int64_t change = shard->finished ? 0 : (int64_t)shard->num_held - shard->handed_held;
+  run_hand_in(shard->run, &since, &shard->interval, change);
+  shard->handed_held += change;
   shard->flushed = shard->stats.counts;
   histogram_reset(&shard->interval);
 }
