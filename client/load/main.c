@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/load/compare.h"
 #include "client/load/options.h"
 #include "client/load/report.h"
 #include "client/load/run.h"
@@ -55,6 +56,9 @@ static enum exit_code load(const struct options *options) {
 
 int main(int argc, char **argv) {
   static struct options options;
+  if (argc > 1 && strcmp(argv[1], "compare") == 0) {
+    return compare_main(argc - 2, argv + 2);
+  }
   switch (options_read(argc, argv, stdout, stderr, &options)) {
     case OPTIONS_SHOWN:
       return EXIT_GOOD;

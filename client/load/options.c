@@ -207,6 +207,7 @@ static void print_row(FILE *out, const struct row *row) {
 static void print_help(FILE *out) {
   fprintf(out,
           "Usage: tlsagent-load [OPTIONS] TARGET        HOST:PORT, [V6]:PORT or unix:PATH\n"
+          "       tlsagent-load compare A.json B.json   what changed, and is it more than noise?\n"
           "\nLoads a TLS server and says how it bears it.\n");
   for (size_t i = 0; i < NUM_GROUPS; i++) {
     fprintf(out, "\n%s:\n", groups[i].title);

@@ -143,10 +143,16 @@ static void write_axes(const struct plot *plot, FILE *out) {
 // ---------------------------------------------------------------------------------------------
 // Lines
 
+static bool is_gap(const struct plot_line *line, size_t i) {
+  return isnan(line->points[i].y);
+}
+
 static void write_path(const struct plot *plot, const struct plot_line *line, FILE *out) {
   for (size_t i = 0; i < line->num_points; i++) {
-    fprintf(out, "%s%.1f %.1f", i == 0 ? "M" : "L", x_of(plot, line->points[i].x),
-            y_of(plot, line->points[i].y));
+    if (!is_gap(line, i)) {
+      fprintf(out, "%s%.1f %.1f", i == 0 || is_gap(line, i - 1) ? "M" : "L",
+              x_of(plot, line->points[i].x), y_of(plot, line->points[i].y));
+    }
   }
 }
 
@@ -184,6 +190,9 @@ static void write_marks(const struct plot *plot, const struct plot_line *line, s
   char y[UNITS_TEXT_MAX];
   for (size_t i = 0; i < line->num_points && line->num_points <= MARKED_POINTS_MAX; i++) {
     const struct plot_point *point = &line->points[i];
+    if (is_gap(line, i)) {
+      continue;
+    }
     bool shown = line->num_points <= SHOWN_POINTS_MAX;
     fprintf(out, "<circle class=\"mark%s s%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"><title>",
             shown ? "" : " quiet", number, x_of(plot, point->x), y_of(plot, point->y),

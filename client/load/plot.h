@@ -22,7 +22,7 @@ struct plot_point {
 
 struct plot_line {
   const char *name;
-  struct plot_point *points;  // by rising x
+  struct plot_point *points;  // by rising x; one whose y is NAN is a gap
   size_t num_points;
   bool is_filled;  // down to the axis
   bool is_bars;    // each from the axis up

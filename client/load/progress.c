@@ -26,12 +26,13 @@ struct texts {
   char out[UNITS_TEXT_MAX];
 };
 
-static void fill(const struct sample *sample, struct texts *out) {
+static void fill(const struct options *options, const struct sample *sample, struct texts *out) {
+  const struct sample_phase *latency = &sample->phases[result_latency_phase(options)];
   double seconds = sample->seconds > 0 ? sample->seconds : 1;
   units_show_number((double)sample->counts.operations / seconds, out->rate);
-  units_show_nanos(sample->p50_nanos, out->p50);
-  units_show_nanos(sample->p99_nanos, out->p99);
-  units_show_nanos(sample->most_nanos, out->most);
+  units_show_nanos(latency->p50_nanos, out->p50);
+  units_show_nanos(latency->p99_nanos, out->p99);
+  units_show_nanos(latency->most_nanos, out->most);
   units_show_bytes((double)sample->counts.bytes_in / seconds, out->in);
   units_show_bytes((double)sample->counts.bytes_out / seconds, out->out);
 }
@@ -83,7 +84,7 @@ void progress_show(struct progress *progress, const struct options *options,
     return;
   }
   struct texts texts;
-  fill(sample, &texts);
+  fill(options, sample, &texts);
   if (progress->is_terminal) {
     show_block(progress, options, sample, &texts, so_far);
   } else {

@@ -53,7 +53,7 @@ static bool is_open_loop(const struct result *result) {
 }
 
 static const struct histogram *main_latency(const struct result *result) {
-  return &result->stats.phases[is_open_loop(result) ? PHASE_CORRECTED : PHASE_OPERATION];
+  return &result->stats.phases[result_latency_phase(result->options)];
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -252,24 +252,34 @@ static void write_percentiles(const struct result *result, FILE *out) {
   free_lines(&plot);
 }
 
-static double rate_of(const struct sample *sample) {
+static double rate_of(const struct options *options, const struct sample *sample) {
+  (void)options;
   return (double)sample->counts.operations / sample->seconds;
 }
 
-static double errors_of(const struct sample *sample) {
+static double errors_of(const struct options *options, const struct sample *sample) {
+  (void)options;
   return (double)sample->counts.errors / sample->seconds;
 }
 
-static double half_of(const struct sample *sample) {
-  return sample->p50_nanos;
+// A second in which nothing ended has no latency.
+static double latency_or_gap(const struct sample_phase *latency, double nanos) {
+  return latency->num > 0 ? nanos : NAN;
 }
 
-static double tail_of(const struct sample *sample) {
-  return sample->p99_nanos;
+static double half_of(const struct options *options, const struct sample *sample) {
+  const struct sample_phase *latency = &sample->phases[result_latency_phase(options)];
+  return latency_or_gap(latency, latency->p50_nanos);
 }
 
-static double most_of(const struct sample *sample) {
-  return sample->most_nanos;
+static double tail_of(const struct options *options, const struct sample *sample) {
+  const struct sample_phase *latency = &sample->phases[result_latency_phase(options)];
+  return latency_or_gap(latency, latency->p99_nanos);
+}
+
+static double most_of(const struct options *options, const struct sample *sample) {
+  const struct sample_phase *latency = &sample->phases[result_latency_phase(options)];
+  return latency_or_gap(latency, latency->most_nanos);
 }
 
 // A last second of which little is left says little, and isn't drawn.
@@ -280,7 +290,7 @@ static bool is_drawn(const struct result *result, size_t i) {
 
 // Returns the largest value.
 static double add_series(struct plot *plot, const struct result *result, const char *name,
-                         double (*of)(const struct sample *sample)) {
+                         double (*of)(const struct options *options, const struct sample *sample)) {
   double most = 0;
   if (!add_line(plot, name, result->num_samples)) {
     return 0;
@@ -288,7 +298,7 @@ static double add_series(struct plot *plot, const struct result *result, const c
   struct plot_line *line = &plot->lines[plot->num_lines - 1];
   for (size_t i = 0; i < result->num_samples; i++) {
     if (is_drawn(result, i)) {
-      double value = of(&result->samples[i]);
+      double value = of(result->options, &result->samples[i]);
       line->points[line->num_points++] =
           (struct plot_point){.x = result->samples[i].at, .y = value};
       most = fmax(most, value);
@@ -344,8 +354,7 @@ static void write_latency(const struct result *result, FILE *out) {
   lay_time_axes(&plot, result, most, units_show_nanos);
   double least = most;
   for (size_t i = 0; plot.num_lines > 0 && i < plot.lines[0].num_points; i++) {
-    double half = plot.lines[0].points[i].y;
-    least = half > 0 ? fmin(least, half) : least;
+    least = fmin(least, plot.lines[0].points[i].y);  // fmin leaves gaps aside
   }
   if (most > 0) {
     plot_axis_log(&plot.y, fmax(least, 100), fmax(most, 200), units_show_nanos);

@@ -92,7 +92,24 @@ static json_t *errors_of(const struct tally *tally) {
   return out;
 }
 
-static json_t *sample_of(const struct sample *sample) {
+static json_t *sample_phases_of(const struct sample *sample) {
+  json_t *out = json_object();
+  for (int i = 0; i < PHASE_COUNT; i++) {
+    const struct sample_phase *phase = &sample->phases[i];
+    if (phase->num > 0) {
+      json_t *of = json_object();
+      json_object_set_new(of, "count", integer(phase->num));
+      json_object_set_new(of, "p50_us", number(phase->p50_nanos / 1e3));
+      json_object_set_new(of, "p90_us", number(phase->p90_nanos / 1e3));
+      json_object_set_new(of, "p99_us", number(phase->p99_nanos / 1e3));
+      json_object_set_new(out, PHASE_NAMES[i], of);
+    }
+  }
+  return out;
+}
+
+static json_t *sample_of(const struct options *options, const struct sample *sample) {
+  const struct sample_phase *latency = &sample->phases[result_latency_phase(options)];
   double seconds = sample->seconds > 0 ? sample->seconds : 1;
   json_t *out = json_object();
   json_object_set_new(out, "t", number(sample->at));
@@ -100,20 +117,21 @@ static json_t *sample_of(const struct sample *sample) {
   json_object_set_new(out, "operations", integer(sample->counts.operations));
   json_object_set_new(out, "rate", number((double)sample->counts.operations / seconds));
   json_object_set_new(out, "errors", integer(sample->counts.errors));
-  json_object_set_new(out, "p50_us", number(sample->p50_nanos / 1e3));
-  json_object_set_new(out, "p99_us", number(sample->p99_nanos / 1e3));
-  json_object_set_new(out, "max_us", number(sample->most_nanos / 1e3));
+  json_object_set_new(out, "p50_us", number(latency->p50_nanos / 1e3));
+  json_object_set_new(out, "p99_us", number(latency->p99_nanos / 1e3));
+  json_object_set_new(out, "max_us", number(latency->most_nanos / 1e3));
   json_object_set_new(out, "connections", integer(sample->established));
   json_object_set_new(out, "bytes_in", integer(sample->counts.bytes_in));
   json_object_set_new(out, "bytes_out", integer(sample->counts.bytes_out));
   json_object_set_new(out, "cpu_seconds", number(sample->cpu_seconds));
+  json_object_set_new(out, "phases", sample_phases_of(sample));
   return out;
 }
 
 static json_t *series_of(const struct result *result) {
   json_t *out = json_array();
   for (size_t i = 0; i < result->num_samples; i++) {
-    json_array_append_new(out, sample_of(&result->samples[i]));
+    json_array_append_new(out, sample_of(result->options, &result->samples[i]));
   }
   return out;
 }

@@ -19,10 +19,13 @@ struct sample {
   double at;       // its end, in seconds from the beginning of the measuring
   double seconds;  // its length
   struct counts counts;
-  uint64_t num_latencies;
-  double p50_nanos;  // of operations; corrected ones in an open loop
-  double p99_nanos;
-  double most_nanos;
+  struct sample_phase {
+    uint64_t num;
+    double p50_nanos;
+    double p90_nanos;
+    double p99_nanos;
+    double most_nanos;
+  } phases[PHASE_COUNT];
   uint64_t established;  // connections held at its end
   double cpu_seconds;
 };
@@ -50,6 +53,8 @@ struct result {
   const char *engine;  // "own workers" or the daemon's address
 };
 
+// The phase that tells how long operations take: from the intended start in an open loop.
+enum phase result_latency_phase(const struct options *options);
 // result_rate is operations a second.
 double result_rate(const struct result *result);
 // result_cleanup frees what it holds.

@@ -30,11 +30,13 @@ bool run_take(struct run *run) {
   return run->options->count == 0 || atomic_fetch_sub(&run->budget, 1) > 0;
 }
 
-void run_hand_in(struct run *run, const struct counts *counts, const struct histogram *latencies,
-                 int64_t change) {
+void run_hand_in(struct run *run, const struct counts *counts,
+                 const struct histogram phases[PHASE_COUNT], int64_t change) {
   pthread_mutex_lock(&run->lock);
   counts_add(&run->counts, counts);
-  histogram_add(&run->latencies, latencies);
+  for (int i = 0; i < PHASE_COUNT; i++) {
+    histogram_add(&run->phases[i], &phases[i]);
+  }
   run->held += (uint64_t)change;
   pthread_mutex_unlock(&run->lock);
 }
@@ -102,6 +104,15 @@ static bool keep_sample(struct watch *watch, const struct sample *sample) {
   return true;
 }
 
+static void take_phase(struct histogram *histogram, struct sample_phase *out) {
+  *out = (struct sample_phase){.num = histogram->total,
+                               .p50_nanos = (double)histogram_percentile(histogram, 50),
+                               .p90_nanos = (double)histogram_percentile(histogram, 90),
+                               .p99_nanos = (double)histogram_percentile(histogram, 99),
+                               .most_nanos = (double)histogram_max(histogram)};
+  histogram_reset(histogram);
+}
+
 // Takes what the shards have handed in since the last time.
 static void take_sample(struct watch *watch, clock_time from, clock_time until,
                         struct sample *out) {
@@ -112,14 +123,12 @@ static void take_sample(struct watch *watch, clock_time from, clock_time until,
       (struct sample){.at = ((double)until - (double)run->measure_from) / (double)NANOS_PER_SECOND,
                       .seconds = (double)(until - from) / (double)NANOS_PER_SECOND,
                       .counts = run->counts,
-                      .num_latencies = run->latencies.total,
-                      .p50_nanos = (double)histogram_percentile(&run->latencies, 50),
-                      .p99_nanos = (double)histogram_percentile(&run->latencies, 99),
-                      .most_nanos = (double)histogram_max(&run->latencies),
                       .established = run->held,
                       .cpu_seconds = cpu - watch->cpu_then};
+  for (int i = 0; i < PHASE_COUNT; i++) {
+    take_phase(&run->phases[i], &out->phases[i]);
+  }
   run->counts = (struct counts){0};
-  histogram_reset(&run->latencies);
   pthread_mutex_unlock(&run->lock);
   watch->cpu_then = cpu;
 }
@@ -293,7 +302,7 @@ static bool prepare(struct run *run, char *why, size_t size) {
   const struct options *options = run->options;
   raise_descriptor_limit();
   run->event_fd = eventfd(0, EFD_CLOEXEC);
-  if (run->event_fd < 0 || !latency_init(&run->latencies)) {
+  if (run->event_fd < 0 || !latencies_init(run->phases)) {
     return fail(why, size, "no memory");
   }
   return target_parse(options->target, &run->target, why, size) && start_tls(why, size) &&
@@ -310,7 +319,7 @@ static void cleanup(struct run *run) {
   free(run->shards);
   script_cleanup(&run->script);
   settings_cleanup(&run->settings);
-  histogram_cleanup(&run->latencies);
+  latencies_cleanup(run->phases);
   if (run->event_fd >= 0) {
     close(run->event_fd);
   }

@@ -33,7 +33,7 @@ struct run {
 
   pthread_mutex_t lock;  // guards what follows: what the shards have handed in and nobody taken
   struct counts counts;
-  struct histogram latencies;
+  struct histogram phases[PHASE_COUNT];
   uint64_t held;
   struct agreed agreed;
 };
@@ -49,8 +49,8 @@ bool run_execute(const struct options *options, struct result *out, char *why, s
 // run_take takes one operation of the budget; false when none is left.
 bool run_take(struct run *run);
 // run_hand_in adds what was measured since the last time; change is of connections held.
-void run_hand_in(struct run *run, const struct counts *counts, const struct histogram *latencies,
-                 int64_t change);
+void run_hand_in(struct run *run, const struct counts *counts,
+                 const struct histogram phases[PHASE_COUNT], int64_t change);
 void run_on_shard(struct run *run);
 void run_on_agreed(struct run *run, const struct agreed *agreed);
 

@@ -56,14 +56,14 @@ bool shard_init(struct shard *shard, struct run *run, unsigned index) {
   timer_init(&shard->tick, on_tick);
   timer_init(&shard->stop_timer, on_time_over);
   shard->scratch = malloc(SCRATCH_BYTES);
-  bool good = stats_init(&shard->stats) && latency_init(&shard->interval);
+  bool good = stats_init(&shard->stats) && latencies_init(shard->interval);
   return good && shard->scratch != NULL && make_conns(shard);
 }
 
 void shard_cleanup(struct shard *shard) {
   tls_context_unref(shard->context);
   stats_cleanup(&shard->stats);
-  histogram_cleanup(&shard->interval);
+  latencies_cleanup(shard->interval);
   arena_cleanup(&shard->resumption_arena);
   free(shard->scratch);
   free(shard->conns);
@@ -93,7 +93,7 @@ static void set_timer(struct shard *shard, struct timer *timer, clock_time when)
 
 void shard_record(struct shard *shard, enum phase phase, clock_time from, clock_time now) {
   if (shard->measuring && from >= shard->run->measure_from) {
-    histogram_record(&shard->stats.phases[phase], now - from);
+    histogram_record(&shard->interval[phase], now - from);
   }
 }
 
@@ -105,16 +105,18 @@ static void hand_in(struct shard *shard) {
 #undef X
   // That all are closed at the end tells nothing of how many there were.
   int64_t change = shard->finished ? 0 : (int64_t)shard->num_held - shard->handed_held;
-  run_hand_in(shard->run, &since, &shard->interval, change);
+  run_hand_in(shard->run, &since, shard->interval, change);
   shard->handed_held += change;
   shard->flushed = shard->stats.counts;
-  histogram_reset(&shard->interval);
+  for (int i = 0; i < PHASE_COUNT; i++) {
+    histogram_add(&shard->stats.phases[i], &shard->interval[i]);
+    histogram_reset(&shard->interval[i]);
+  }
 }
 
 static void begin_measuring(struct shard *shard) {
   stats_reset(&shard->stats);
   shard->flushed = (struct counts){0};
-  histogram_reset(&shard->interval);
   shard->measuring = true;
 }
 
@@ -321,7 +323,6 @@ void shard_on_operation(struct shard *shard, struct conn *conn, bool good, clock
   if (is_open_loop(shard)) {
     shard_record(shard, PHASE_CORRECTED, conn->intended, now);
   }
-  histogram_record(&shard->interval, now - (is_open_loop(shard) ? conn->intended : conn->began));
 }
 
 // How long to leave a target alone that fails again and again; nothing after a first failure.

@@ -61,7 +61,7 @@ struct shard {
   struct counts flushed;  // what was handed to the run of stats.counts
   int64_t handed_held;
   bool has_agreed;
-  struct histogram interval;  // operations since then
+  struct histogram interval[PHASE_COUNT];  // since then; not yet in stats
   struct timer tick;
   struct timer stop_timer;
   clock_time next_tick;

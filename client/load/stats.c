@@ -13,23 +13,27 @@ void counts_add(struct counts *counts, const struct counts *other) {
 #undef X
 }
 
-bool latency_init(struct histogram *histogram) {
-  return histogram_init(histogram, LOWEST_NANOS, HIGHEST_NANOS, DIGITS);
-}
-
-bool stats_init(struct stats *stats) {
-  memset(stats, 0, sizeof(*stats));
+bool latencies_init(struct histogram phases[PHASE_COUNT]) {
   bool good = true;
   for (int i = 0; i < PHASE_COUNT; i++) {
-    good = latency_init(&stats->phases[i]) && good;
+    good = histogram_init(&phases[i], LOWEST_NANOS, HIGHEST_NANOS, DIGITS) && good;
   }
   return good;
 }
 
-void stats_cleanup(struct stats *stats) {
+void latencies_cleanup(struct histogram phases[PHASE_COUNT]) {
   for (int i = 0; i < PHASE_COUNT; i++) {
-    histogram_cleanup(&stats->phases[i]);
+    histogram_cleanup(&phases[i]);
   }
+}
+
+bool stats_init(struct stats *stats) {
+  memset(stats, 0, sizeof(*stats));
+  return latencies_init(stats->phases);
+}
+
+void stats_cleanup(struct stats *stats) {
+  latencies_cleanup(stats->phases);
 }
 
 void stats_add(struct stats *stats, const struct stats *other) {

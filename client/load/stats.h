@@ -47,9 +47,10 @@ void stats_cleanup(struct stats *stats);
 void stats_add(struct stats *stats, const struct stats *other);
 void stats_reset(struct stats *stats);
 
-// latency_init makes an empty histogram of latencies in nanoseconds: 1 µs to 1 h with three digits,
-// and steps of 64 ns below 65 µs.
-bool latency_init(struct histogram *histogram);
+// latencies_init makes empty histograms of latencies in nanoseconds, one for each phase: up to 1 h
+// with three digits, in steps of no less than 64 ns. False without memory; clean up in any case.
+bool latencies_init(struct histogram phases[PHASE_COUNT]);
+void latencies_cleanup(struct histogram phases[PHASE_COUNT]);
 
 #ifdef __cplusplus
 }
