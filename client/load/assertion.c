@@ -96,14 +96,14 @@ static bool find_phase(const char *name, enum phase *out) {
   return false;
 }
 
-// "p99", "p99.9" and "p999", where digits beyond the second are behind the point.
+// "p99", "p99.9" and "p999", where nines beyond the second are behind the point.
 static bool parse_percentile(const char *digits, double *out) {
   if (!units_number(digits, 0, 999999, out)) {
     return false;
   }
   bool has_point = strchr(digits, '.') != NULL;
   size_t len = strlen(digits);
-  if (!has_point && len > 2 && strcmp(digits, "100") != 0) {
+  if (!has_point && len > 2 && digits[0] == '9') {
     *out /= pow(10, (double)len - 2);
   }
   return *out <= 100;

@@ -1,0 +1,109 @@
+#include "client/load/compare.h"
+
+#include <cstdlib>
+#include <fstream>
+
+#include "client/load/report.h"
+#include "tests/unit/load/result_fixture.h"
+
+namespace {
+
+class CompareTest : public ResultTest {
+ protected:
+  std::string Path(const std::string &name) {
+    return std::string(getenv("TEST_TMPDIR")) + "/" + name;
+  }
+  // A report whose seconds have about that rate and median.
+  std::string Report(const std::string &name, double rate, double p50_nanos) {
+    for (size_t i = 0; i < result_->num_samples; i++) {
+      struct sample *sample = &result_->samples[i];
+      sample->counts.operations = static_cast<uint64_t>(rate) + i % 3;
+      sample->phases[PHASE_HANDSHAKE] = {1, p50_nanos + static_cast<double>(i % 4) * 1000,
+                                         2 * p50_nanos, 3 * p50_nanos, 4 * p50_nanos};
+    }
+    struct histogram *handshakes = &result_->stats.phases[PHASE_HANDSHAKE];
+    histogram_reset(handshakes);
+    histogram_record(handshakes, static_cast<uint64_t>(p50_nanos));
+    result_->stats.counts.operations = static_cast<uint64_t>(rate * 10);
+    std::string text = Written([&](FILE *out) { report_json(result_.get(), out); });
+    std::ofstream(Path(name)) << text;
+    return Path(name);
+  }
+  bool Compare(const std::string &a, const std::string &b) {
+    bool good = false;
+    std::string error;
+    said_ = Written([&](FILE *out) {
+      error =
+          Written([&](FILE *errors) { good = compare_files(a.c_str(), b.c_str(), out, errors); });
+    });
+    EXPECT_EQ(good, error.empty()) << error;
+    said_ += error;
+    return good;
+  }
+  // The line of what was said that begins with this.
+  std::string Line(const std::string &name) {
+    size_t at = said_.find("  " + name + " ");
+    return at == std::string::npos ? "" : said_.substr(at, said_.find('\n', at) - at);
+  }
+  std::string said_;
+};
+
+TEST_F(CompareTest, IsTheSameWithinNoise) {
+  Fill();
+  ASSERT_TRUE(Compare(Report("a", 100, 5e6), Report("b", 100, 5e6))) << said_;
+  EXPECT_NE(Line("operations a second").find("within noise"), std::string::npos) << said_;
+  EXPECT_EQ(said_.find("more than noise"), std::string::npos) << said_;
+  EXPECT_EQ(said_.find("differs"), std::string::npos) << said_;
+}
+
+TEST_F(CompareTest, IsAChangeToldAndItsDirection) {
+  Fill();
+  ASSERT_TRUE(Compare(Report("a", 100, 5e6), Report("b", 150, 7e6))) << said_;
+  EXPECT_NE(Line("operations a second").find("+50.0 %  better, more than noise"), std::string::npos)
+      << said_;
+  EXPECT_NE(Line("handshake p50").find("worse, more than noise"), std::string::npos) << said_;
+}
+
+TEST_F(CompareTest, AreErrorsComparedByTheirShare) {
+  Fill();
+  std::string before = Report("a", 100, 5e6);
+  result_->stats.counts.errors = 200;
+  ASSERT_TRUE(Compare(before, Report("b", 100, 5e6))) << said_;
+  EXPECT_NE(Line("errors, of 100 attempts").find("worse, more than noise"), std::string::npos)
+      << said_;
+}
+
+TEST_F(CompareTest, AreOtherOptionsTold) {
+  Fill();
+  std::string before = Report("a", 100, 5e6);
+  options_->connections = 77;
+  ASSERT_TRUE(Compare(before, Report("b", 100, 5e6)));
+  EXPECT_NE(said_.find("differs: connections was 4 and is 77"), std::string::npos) << said_;
+}
+
+TEST_F(CompareTest, IsAShortRunSaidToBeTooShort) {
+  Fill();
+  std::string before = Report("a", 100, 5e6);
+  result_->num_samples = 3;
+  ASSERT_TRUE(Compare(before, Report("b", 150, 5e6)));
+  EXPECT_NE(Line("operations a second").find("too few seconds"), std::string::npos) << said_;
+}
+
+TEST_F(CompareTest, IsWhatIsNoReportRefused) {
+  Fill();
+  std::string good = Report("good", 100, 5e6);
+  for (const char *text : {"", "{", "[]", "{\"schema\": 5}", "{\"schema\": \"other/1\"}", "7",
+                           "{\"schema\":\"tlsagent-load/1\",\"schema\":\"tlsagent-load/1\"}"}) {
+    std::ofstream(Path("bad")) << text;
+    EXPECT_FALSE(Compare(good, Path("bad"))) << text;
+    EXPECT_FALSE(Compare(Path("bad"), good)) << text;
+    EXPECT_NE(said_.find("/bad: "), std::string::npos) << said_;
+  }
+  EXPECT_FALSE(Compare(good, Path("none")));
+  // Fields that aren't there, or are of another kind, are left out.
+  std::ofstream(Path("odd")) << "{\"schema\":\"tlsagent-load/1\",\"series\":5,\"phases\":[],"
+                                "\"operations\":\"many\",\"options\":null}";
+  EXPECT_TRUE(Compare(Path("odd"), Path("odd"))) << said_;
+}
+
+}  // namespace
