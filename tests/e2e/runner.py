@@ -19,6 +19,7 @@ import xml.etree.ElementTree as ET
 PROGRAMS = {
     "TLSAGENTD": "server/tlsagentd",
     "TLSAGENT_CLI": "client/cli/tlsagent",
+    "TLSAGENT_LOAD": "client/load/tlsagent-load",
     "LIBTLSAGENT": "client/c/libtlsagent.so",
     "TLSAGENT_GO_DIR": "tests/e2e/go/bin",
     "TLSAGENT_PYTHON_DIR": "client/python",

@@ -31,6 +31,7 @@ DEPS_TEST=(
   clang-tidy                         # lint
   curl                               # peer
   gnutls-bin                         # peer
+  golang-github-codahale-hdrhistogram-dev # compares
   golang-github-containerd-ttrpc-dev # peer
   libclang-rt-dev                    # sanitizers
   lld                                # links sanitizers
