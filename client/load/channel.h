@@ -1,4 +1,4 @@
-// The TLS of one connection, done by a session of the own worker.
+// The TLS of one connection, done by a session of the own worker or by a daemon (via.h).
 //
 // Operations are the session's own (server/session/session.h): a handshake or a read one way, a
 // write or a shutdown the other, each submitted at most once at a time.
@@ -14,10 +14,44 @@
 extern "C" {
 #endif
 
+struct via_link;
+struct via_call;
+struct channel;
+struct channel_config;
+
+// Whose sessions these are; each function is that of its name below.
+struct channel_kind {
+  bool (*open)(struct channel *channel, const struct channel_config *config,
+               struct tls_error *error);
+  void (*submit)(struct channel *channel, struct session_op *op);
+  void (*cancel)(struct channel *channel, struct session_op *op);
+  void (*close)(struct channel *channel);
+  bool (*resumed)(struct channel *channel);
+  void (*agreed)(struct channel *channel, struct agreed *out);
+  struct slice (*resumption)(struct channel *channel, struct arena *arena);
+};
+
+extern const struct channel_kind CHANNEL_OWN;
+extern const struct channel_kind CHANNEL_VIA;
+
 struct channel {
+  const struct channel_kind *kind;
+  void (*closed)(struct channel *channel);
+  // CHANNEL_OWN
   struct session *session;  // NULL: none is open
   struct session_closed waiter;
-  void (*closed)(struct channel *channel);
+  // CHANNEL_VIA
+  struct via_link *link;
+  uint64_t handle;           // 0: none yet
+  uint32_t connecting;       // the call that makes it, while it is in flight
+  struct via_call *in_call;  // of the operation that was submitted that way
+  struct via_call *out_call;
+  unsigned num_calls;  // in flight, those included whose operation was taken back
+  bool closing;
+  int fd;  // until the daemon has been asked
+  const char *server_name;
+  struct agreed facts;
+  bool was_resumed;
 };
 
 struct channel_config {
@@ -26,6 +60,7 @@ struct channel_config {
   const char *server_name;  // NULL: none
   struct slice resumption;  // of channel_resumption, or empty
   bool insecure;            // don't look at the server's certificate
+  struct via_link *link;    // NULL: the own worker does it
 };
 
 // channel_open makes a channel on the calling worker. False with error.

@@ -59,7 +59,7 @@ static void on_channel_closed(struct channel *channel) {
 // A disconnected socket has nothing to linger for: its peer gets RST, and no port is left waiting.
 static void disconnect(int fd) {
   const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-  connect(fd, &nobody, sizeof(nobody));
+  (void)connect(fd, &nobody, sizeof(nobody));  // without it the end is an ordinary one
 }
 
 static void cancel_ops(struct conn *conn) {
@@ -101,11 +101,10 @@ static void drop(struct conn *conn) {
 static void give_up(struct conn *conn) {
   struct shard *shard = conn->shard;
   bool had_operation = conn->has_operation;
-  bool counts = shard->measuring;
   conn->failures++;
   conn->has_operation = false;
-  shard->stats.counts.errors += counts;
-  shard->stats.counts.failed += counts && conn->state <= CONN_SHAKING;
+  shard->stats.counts.errors += shard->measuring;
+  shard->stats.counts.failed += shard->measuring && conn->counts && conn->state <= CONN_SHAKING;
   if (had_operation) {
     shard_on_operation(shard, conn, false, clock_now());
   }
@@ -183,7 +182,8 @@ void conn_open(struct conn *conn) {
   conn->began = conn->has_operation ? conn->began : conn->phase_began;
   conn->first_byte = 0;
   shard->num_open++;
-  shard->stats.counts.opened += shard->measuring;
+  conn->counts = shard->measuring;
+  shard->stats.counts.opened += conn->counts;
   expect_progress(conn);
   start_connect(conn);
 }
@@ -204,11 +204,13 @@ static void submit_in(struct conn *conn, enum session_op_kind kind) {
 static void start_handshake(struct conn *conn, clock_time now) {
   struct shard *shard = conn->shard;
   struct tls_error error;
-  const struct channel_config config = {.context = shard->context,
-                                        .fd = conn->fd,
-                                        .server_name = shard_next_name(shard),
-                                        .resumption = shard_resumption(shard),
-                                        .insecure = shard->options->insecure};
+  const struct channel_config config = {
+      .context = shard->context,
+      .fd = conn->fd,
+      .server_name = shard_next_name(shard),
+      .resumption = shard_resumption(shard),
+      .insecure = shard->options->insecure,
+      .link = shard->via == NULL ? NULL : via_link(shard->via, conn->number)};
   conn->offered = config.resumption.len > 0;
   if (!channel_open(&conn->channel, &config, &error)) {
     // The descriptor is gone with it, so there is nothing to drop.
@@ -444,8 +446,8 @@ static void say_goodbye(struct conn *conn) {
 // TLS 1.3 gives tickets after the handshake, and reading is what takes them in.
 static void look_for_ticket(struct conn *conn) {
   struct shard *shard = conn->shard;
-  if (shard_keep_resumption(shard, conn) ||
-      clock_now() > clock_add(conn->phase_began, TICKET_WAIT_MS * NANOS_PER_MILLI)) {
+  bool is_late = clock_now() > clock_add(conn->phase_began, TICKET_WAIT_MS * NANOS_PER_MILLI);
+  if (shard_keep_resumption(shard, conn, is_late) || is_late) {
     say_goodbye(conn);
     return;
   }

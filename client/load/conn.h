@@ -50,6 +50,7 @@ struct conn {
   bool in_busy;
   bool out_busy;
   bool offered;  // a session to resume was
+  bool counts;   // it was begun while measuring
 
   struct timer timer;
   clock_time deadline;  // CLOCK_NEVER: none

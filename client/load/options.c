@@ -108,6 +108,13 @@ static bool take_header(const char *text, void *out) {
   return true;
 }
 
+static bool take_via(const char *text, void *out) {
+  struct options *options = out;
+  options->has_via = true;
+  options->via = text;
+  return text == NULL || text[0] != '\0';
+}
+
 // ---------------------------------------------------------------------------------------------
 // The table
 
@@ -136,6 +143,7 @@ static const struct row load_rows[] = {
     {"ramp", 0, required_argument, take_duration, FIELD(ramp_nanos), "TIME", "come to the full rate, or to all connections, within so long"},
     {"timeout", 't', required_argument, take_positive_duration, FIELD(timeout_nanos), "TIME", "give up each step after so long (default: 10s)"},
     {"workers", 0, required_argument, take_workers, FIELD(workers), "N", "threads (default: one for each cpu)"},
+    {"via", 0, optional_argument, take_via, 0, "ADDRESS", "TLS by RPC through a running tlsagentd: --via or --via=unix:PATH"},
     {"no-shutdown", 0, no_argument, take_flag, FIELD(no_shutdown), NULL, "end connections without close_notify"},
     {"reset", 0, no_argument, take_flag, FIELD(reset), NULL, "end connections by RST: no TIME_WAIT, for many short ones"},
     {NULL, 0, 0, NULL, 0, NULL, NULL}};
@@ -280,7 +288,7 @@ static const struct row *row_of(const struct parser *parser, int code) {
   return NULL;
 }
 
-// Lists have no one field of their own.
+// Lists and --via have no one field of their own.
 static bool take(const struct row *row, const char *text, struct options *options) {
   return row->take(text, (char *)options + row->offset);
 }
@@ -347,6 +355,9 @@ static const char *fault_of(const struct options *options) {
   }
   if (options->insecure && options->ca != NULL) {
     return "--ca and --insecure exclude each other";
+  }
+  if (options->has_via && (options->resume_percent > 0 || options->reset)) {
+    return "--via has neither --resume nor --reset";
   }
   if (options->key != NULL && options->cert == NULL) {
     return "--key needs --cert";

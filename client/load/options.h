@@ -66,6 +66,8 @@ struct options {
   bool insecure;
 
   // How.
+  bool has_via;
+  const char *via;  // NULL: where the daemon listens by default
   bool no_shutdown;
   bool reset;
 

@@ -254,7 +254,7 @@ static void write_range(const struct plot *plot, const struct plot_range *range,
   fprintf(out, "<path class=\"line\" d=\"M%.1f %.1fH%.1f\"/>", x_of(plot, range->least), y,
           x_of(plot, range->most));
   fprintf(out, "<rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"3\"/>",
-          half, y - THICK / 2, tail > half + 2 ? tail - half : 2, THICK);
+          half, y - THICK / 2.0, tail > half + 2 ? tail - half : 2, THICK);
   fprintf(out, "</g>\n");
 }
 

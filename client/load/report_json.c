@@ -45,6 +45,7 @@ static json_t *options_of(const struct options *options) {
   json_object_set_new(out, "insecure", json_boolean(options->insecure));
   json_object_set_new(out, "shutdown", json_boolean(!options->no_shutdown));
   json_object_set_new(out, "reset", json_boolean(options->reset));
+  json_object_set_new(out, "via", json_boolean(options->has_via));
   return out;
 }
 

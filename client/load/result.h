@@ -50,7 +50,7 @@ struct result {
   struct agreed agreed;
   struct sample *samples;
   size_t num_samples;
-  const char *engine;  // "own workers" or the daemon's address
+  const char *engine;  // who did the TLS
 };
 
 // The phase that tells how long operations take: from the intended start in an open loop.

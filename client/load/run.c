@@ -279,13 +279,20 @@ static bool start_pool(struct run *run, char *why, size_t size) {
   return status_ok(worker_pool_new(&config, &run->pool, &reason)) || fail(why, size, reason);
 }
 
+static bool make_tls(struct shard *shard, char *why, size_t size) {
+  const struct settings *settings = &shard->run->settings;
+  return shard->options->has_via
+             ? via_open(settings, shard->loop, shard->num_conns, &shard->via, why, size)
+             : settings_context(settings, &shard->context, why, size);
+}
+
 static bool make_shards(struct run *run, char *why, size_t size) {
   run->shards = calloc(run->num_shards, sizeof(*run->shards));
   for (unsigned i = 0; run->shards != NULL && i < run->num_shards; i++) {
     if (!shard_init(&run->shards[i], run, i)) {
       return fail(why, size, "no memory");
     }
-    if (!settings_context(&run->settings, &run->shards[i].context, why, size)) {
+    if (!make_tls(&run->shards[i], why, size)) {
       return false;
     }
   }
@@ -383,7 +390,8 @@ bool run_execute(const struct options *options, struct result *out, char *why, s
                     .event_fd = -1,
                     .lock = PTHREAD_MUTEX_INITIALIZER};
   struct watch watch = {.run = &run, .result = out, .signal_fd = block_signals()};
-  *out = (struct result){.options = options, .engine = "own workers"};
+  *out = (struct result){.options = options,
+                         .engine = options->has_via ? "tlsagentd, by RPC" : "own workers"};
   bool good = stats_init(&out->stats) && watch.signal_fd >= 0 && prepare(&run, why, size);
   if (good) {
     progress_start(&watch.progress, options);

@@ -62,6 +62,7 @@ bool shard_init(struct shard *shard, struct run *run, unsigned index) {
 
 void shard_cleanup(struct shard *shard) {
   tls_context_unref(shard->context);
+  via_close(shard->via);
   stats_cleanup(&shard->stats);
   latencies_cleanup(shard->interval);
   arena_cleanup(&shard->resumption_arena);
@@ -150,6 +151,9 @@ static void finish(struct shard *shard) {
   hand_in(shard);
   timer_cancel(shard->loop, &shard->tick);
   timer_cancel(shard->loop, &shard->stop_timer);
+  if (shard->via != NULL) {
+    via_stop(shard->via);
+  }
   run_on_shard(shard->run);
 }
 
@@ -277,8 +281,9 @@ static void note_agreed(struct shard *shard, struct conn *conn) {
 
 void shard_on_established(struct shard *shard, struct conn *conn) {
   bool resumed = conn->offered && channel_resumed(&conn->channel);
-  shard->stats.counts.established += shard->measuring;
-  shard->stats.counts.resumed += shard->measuring && resumed;
+  bool counts = shard->measuring && conn->counts;
+  shard->stats.counts.established += counts;
+  shard->stats.counts.resumed += counts && resumed;
   if (conn->offered && !resumed) {
     shard->resumption = slice_of(NULL, 0);  // its time is over: another one is needed
   }
@@ -386,12 +391,14 @@ struct slice shard_resumption(struct shard *shard) {
 }
 
 bool shard_wants_ticket(const struct shard *shard) {
-  return shard->options->resume_percent > 0 && shard->resumption.len == 0 && !shard->stopping;
+  return shard->options->resume_percent > 0 && shard->resumption.len == 0 && !shard->stopping &&
+         !shard->is_given_none;
 }
 
-bool shard_keep_resumption(struct shard *shard, struct conn *conn) {
+bool shard_keep_resumption(struct shard *shard, struct conn *conn, bool is_last) {
   arena_reset(&shard->resumption_arena);
   shard->resumption = channel_resumption(&conn->channel, &shard->resumption_arena);
+  shard->is_given_none = is_last && shard->resumption.len == 0;
   return shard->resumption.len > 0;
 }
 
@@ -443,6 +450,9 @@ static void on_start(struct message *message) {
                                       .ramp_nanos = shard->options->ramp_nanos,
                                       .share = shard->index,
                                       .num_shares = run->num_shards};
+  if (shard->via != NULL) {
+    via_start(shard->via);
+  }
   start_ticks(shard);
   if (run->measure_until != CLOCK_NEVER) {
     set_timer(shard, &shard->stop_timer, run->measure_until);

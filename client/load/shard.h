@@ -9,6 +9,7 @@
 #include "client/load/conn.h"
 #include "client/load/schedule.h"
 #include "client/load/stats.h"
+#include "client/load/via.h"
 #include "client/load/workload.h"
 #include "server/ring/worker.h"
 
@@ -29,6 +30,7 @@ struct shard {
   const struct workload *workload;
   const struct script *script;
   struct tls_context *context;
+  struct via *via;  // NULL: the own worker does the TLS
 
   struct conn *conns;
   size_t num_conns;
@@ -44,6 +46,7 @@ struct shard {
   // Resumption: the last session that the server gave, and the share of handshakes that use it.
   struct arena resumption_arena;
   struct slice resumption;
+  bool is_given_none;    // the server was waited for, and gives none
   double resume_credit;  // percent; an offer costs 100
 
   // The open loop.
@@ -101,9 +104,10 @@ const char *shard_next_name(struct shard *shard);
 // shard_resumption gives what the next handshake is to resume; empty for a full one.
 struct slice shard_resumption(struct shard *shard);
 // shard_wants_ticket tells whether a session to resume is wanted and not there;
-// shard_keep_resumption keeps a connection's, if the server has given one by now.
+// shard_keep_resumption keeps a connection's, if the server has given one by now. After a last try
+// in vain none is wanted any more.
 bool shard_wants_ticket(const struct shard *shard);
-bool shard_keep_resumption(struct shard *shard, struct conn *conn);
+bool shard_keep_resumption(struct shard *shard, struct conn *conn, bool is_last);
 
 #ifdef __cplusplus
 }

@@ -227,10 +227,11 @@ class Workloads(Load):
 
     def test_idle_connections_are_held(self):
         with Server(drain) as server:
-            report = self.report("-w", "idle", "-c", 50, "-d", "1500ms", server.target)
-            timing.eventually(lambda: server.clean == 50, "each ended by close_notify")
-        self.assertEqual((report["operations"], report["connections"]["opened"], report["errors"]), (50, 50, []))
-        self.assertEqual(report["series"][0]["connections"], 50)
+            duration = "8s" if timing.SANITIZER else "1500ms"  # all have to be there before its end
+            report = self.report("-w", "idle", "-c", 30, "-d", duration, server.target)
+            timing.eventually(lambda: server.clean == 30, "each ended by close_notify")
+        self.assertEqual((report["operations"], report["connections"]["opened"], report["errors"]), (30, 30, []))
+        self.assertEqual(report["series"][-1]["connections"], 30)
 
     def test_a_unix_socket_is_a_target(self):
         with tempfile.TemporaryDirectory() as directory, Server(echo) as server:
@@ -289,6 +290,70 @@ class Tls(Load):
             self.assertEqual((report["operations"], report["errors"]), (3, []))
             without = self.report("-n", 3, "-c", 1, "--tls-max", "1.2", f"localhost:{server.port}", code=NOTHING)
         self.assertErrors(without, "handshake", "tls", "alert")
+
+
+class Via(Load):
+    """The same by RPC: a daemon does the TLS."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.daemon = Daemon().start()
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.via = "--via=unix:" + cls.daemon.path
+
+    @each(version=("tls12", "tls13"))
+    def test_handshakes_are_counted_by_all_three(self, version):
+        before = self.daemon.counters()["handshakes_done"]
+        with Server(drain, version) as server:
+            report = self.report(self.via, "-n", 40, "-c", 5, server.target)
+            timing.eventually(lambda: server.clean == 40, "each ended by close_notify")
+        self.assertConsistent(report)
+        self.assertEqual((report["operations"], report["errors"]), (40, []))
+        self.assertEqual(self.daemon.counters()["handshakes_done"] - before, 40)
+        self.assertEqual(report["engine"], "tlsagentd, by RPC")
+        self.daemon.wait_idle()
+
+    @each(workload={"echo": ["echo", "--size", "300000"], "down": ["down", "--bytes", "100000"], "up": ["up", "--bytes", "1M"]})
+    def test_data_goes_through(self, workload):
+        with Server({"echo": echo, "down": pour(100000), "up": drain}[workload[0]]) as server:
+            report = self.report(self.via, "-w", *workload, "-n", 6, "-c", 2, server.target)
+        self.assertConsistent(report)
+        self.assertEqual((report["operations"], report["errors"]), (6, []))
+        self.daemon.wait_idle()
+
+    def test_many_connections_are_held(self):
+        with Server(drain) as server:
+            report = self.report(self.via, "-w", "idle", "-c", 80, "-d", "8s" if timing.SANITIZER else "2s", server.target)
+        self.assertEqual((report["operations"], report["errors"]), (80, []))
+        self.daemon.wait_idle()
+
+    def test_reasons_come_along(self):
+        with Server(drain, pair=pki.stranger("ecdsa")) as server:
+            report = self.report(self.via, "-n", 3, "-c", 1, server.target, code=NOTHING)
+        self.assertErrors(report, "handshake", "verify", "CERTIFICATE_VERIFY_FAILED")
+        with Server(never_answer, raw=True) as server:
+            report = self.report(self.via, "-n", 4, "-c", 2, "--timeout", "300ms", server.target, code=NOTHING)
+        self.assertErrors(report, "handshake", "timeout", "in time")
+        self.daemon.wait_idle()
+
+    def test_a_daemon_that_goes_away_is_an_error_of_each_connection(self):
+        daemon = Daemon().start()
+        self.addCleanup(daemon.kill)
+        with Server(drain) as server:
+            process = subprocess.Popen([LOAD, "-k", "--via=unix:" + daemon.path, "-c", "4", "-d", "3s", "--json", "-", server.target],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process.stderr.readline()  # the first second has passed
+            daemon.kill()
+            out, _ = process.communicate(timeout=timing.PATIENCE)
+        report = json.loads(out)
+        self.assertGreater(report["operations"], 0)
+        self.assertGreater(report["errors_total"], 0)
+        self.assertIn("the daemon: ", report["errors"][0]["reason"])
+
+    def test_no_daemon_is_said(self):
+        done = self.load("--via=unix:/nonexistent", "localhost:1", code=NOTHING)
+        self.assertRegex(done.stderr, r"\Atlsagent-load: cannot reach tlsagentd .+\n\Z")
 
 
 class OpenLoop(Load):
