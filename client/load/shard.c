@@ -253,8 +253,9 @@ static void on_due(struct timer *timer) {
   struct shard *shard = LIST_ENTRY(timer, struct shard, due);
   clock_time now = loop_now(shard->loop);
   uint64_t before = shard->num_due;
-  while (schedule_at(&shard->schedule, shard->num_due) <= now) {
-    shard->num_due++;
+  clock_time next = schedule_at(&shard->schedule, shard->num_due);
+  while (next <= now && next < shard->run->measure_until) {
+    next = schedule_at(&shard->schedule, ++shard->num_due);
   }
   begin_due(shard);
   if (shard->stopping) {
@@ -266,7 +267,9 @@ static void on_due(struct timer *timer) {
   if (shard->measuring) {
     shard->stats.counts.late += num_new < num_waiting ? num_new : num_waiting;
   }
-  set_timer(shard, timer, schedule_at(&shard->schedule, shard->num_due));
+  if (next < shard->run->measure_until) {
+    set_timer(shard, timer, next);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -8,18 +8,18 @@ trap 'rm -rf "$prefix"' EXIT
 tools/install "$prefix" || die "tools/install failed"
 cd "$prefix"
 
-for file in bin/tlsagentd bin/tlsagent lib/libtlsagent.so lib/libtlsagent.a lib/pkgconfig/tlsagent.pc \
+for file in bin/tlsagentd bin/tlsagent bin/tlsagent-load lib/libtlsagent.so lib/libtlsagent.a lib/pkgconfig/tlsagent.pc \
   include/tlsagent.h share/tlsagent/proto/tlsagent/v1/session.proto lib/systemd/system/tlsagentd.service \
-  lib/systemd/system/tlsagentd.socket share/man/man1/tlsagent.1 share/man/man3/libtlsagent.3 \
+  lib/systemd/system/tlsagentd.socket share/man/man1/tlsagent.1 share/man/man1/tlsagent-load.1 share/man/man3/libtlsagent.3 \
   share/man/man8/tlsagentd.8 lib/tlsagent/python/_ssl.abi3.so; do
   [[ -e $file ]] || die "$file isn't installed"
 done
 
-for program in bin/tlsagentd bin/tlsagent; do
+for program in bin/tlsagentd bin/tlsagent bin/tlsagent-load; do
   "$program" --version >/dev/null || die "$program --version failed"
 done
 
-# The clients are for processes without a TLS library.
+# The clients are for processes without a TLS library, but for the load generator, which has the engine inside.
 for file in bin/tlsagent lib/libtlsagent.so lib/tlsagent/python/_ssl.abi3.so; do
   if ldd "$file" | grep -E 'libssl|libcrypto'; then die "$file links a TLS library"; fi
 done
