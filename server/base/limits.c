@@ -104,8 +104,7 @@ static uint64_t cost(const struct limits *limits, enum limit_id id) {
 }
 
 uint64_t limits_rows(const struct limits *limits, unsigned num_workers, struct limit_row *out) {
-  uint64_t worker =
-      WORKER + (uint64_t)WORKER_BUFFERS * WORKER_BUFFER_BYTES + WORKER_LARGE_BUFFERS_BYTES;
+  uint64_t worker = WORKER + (uint64_t)WORKER_BUFFERS * WORKER_BUFFER_BYTES + WORKER_BULK_BYTES;
   uint64_t sum = PROCESS + num_workers * worker;
   for (size_t i = 0; i < LIMIT_COUNT; i++) {
     out[i] = (struct limit_row){

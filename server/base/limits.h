@@ -73,8 +73,9 @@ struct limit_row {
 // the process and its workers included.
 uint64_t limits_rows(const struct limits *limits, unsigned num_workers, struct limit_row *out);
 
-// What each worker holds for receiving: the buffers provided to the kernel.
-enum { WORKER_BUFFERS = 256, WORKER_BUFFER_BYTES = 16384, WORKER_LARGE_BUFFERS_BYTES = 1 << 20 };
+// What each worker holds for receiving: the buffers provided to the kernel, and the large ones with
+// what the streams that use them have queued (server/ring/loop.h, server/session/relay.c).
+enum { WORKER_BUFFERS = 256, WORKER_BUFFER_BYTES = 16384, WORKER_BULK_BYTES = (2 + 32) << 20 };
 
 #ifdef __cplusplus
 }

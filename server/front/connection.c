@@ -42,6 +42,26 @@ static uid_t uid_of(const struct connection *connection) {
   return client_peer(config_of(connection)->client)->uid;
 }
 
+// Who waits for a close: nobody needs to, where it is TCP. A Unix socket may have others queued.
+static uid_t closer_of_accepted(const struct connection *connection) {
+  return connection->acceptor->front->accepts_tcp ? CLOSER_NOBODY : uid_of(connection);
+}
+
+static uid_t closer_of_dialed(const struct connection *connection) {
+  bool is_tcp = config_of(connection)->target.unix_path[0] == '\0';
+  return is_tcp ? CLOSER_NOBODY : uid_of(connection);
+}
+
+static uid_t closer_of_session(const struct connection *connection) {
+  return config_of(connection)->role == ENGINE_SERVER ? closer_of_accepted(connection)
+                                                      : closer_of_dialed(connection);
+}
+
+static uid_t closer_of_plain(const struct connection *connection) {
+  return config_of(connection)->role == ENGINE_SERVER ? closer_of_dialed(connection)
+                                                      : closer_of_accepted(connection);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Its end
 
@@ -103,7 +123,7 @@ static void free_opening(struct connection *connection) {
   struct opening *opening = connection->opening;
   connection->opening = NULL;
   if (opening != NULL && opening->fd >= 0) {
-    closer_close(uid_of(connection), opening->fd);
+    closer_close(closer_of_accepted(connection), opening->fd);
   }
   free(opening);
 }
@@ -166,7 +186,7 @@ static void join(struct connection *connection, int plain) {
   uint8_t room[PROXY_HEADER_MAX];
   const struct relay_config relay = {
       .fd = plain,
-      .uid = uid_of(connection),
+      .uid = closer_of_plain(connection),
       .greeting = greeting(connection, room),
       .idle_nanos = config->idle_nanos,
       .total_nanos = config->total_nanos,
@@ -220,7 +240,7 @@ static void start_handshake(struct connection *connection, int fd) {
                  .max_output = config->max_output},
       .path = SESSION_FD,
       .fd = fd,
-      .uid = uid_of(connection),
+      .uid = closer_of_session(connection),
   };
   struct tls_error error;
   status_t made = session_new(&session, &connection->session, &error);

@@ -58,8 +58,17 @@ void acceptor_count(struct acceptor *acceptor, int change) {
   maybe_gone(acceptor);
 }
 
+// It is inherited from the listening socket, which is a client's. Without it no close waits.
+static void forget_linger(int fd) {
+  const struct linger none = {0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 static void on_accept(void *owner, int fd) {
   struct acceptor *acceptor = owner;
+  if (acceptor->front->accepts_tcp) {
+    forget_linger(fd);
+  }
   atomic_fetch_add(&acceptor->front->accepted, 1);
   connection_start(acceptor, fd);
 }
@@ -123,10 +132,10 @@ static void init(struct front *front, const struct front_config *config) {
   }
 }
 
-// Accepted sockets inherit it (tcp(7)).
-static void send_at_once(int fd) {
+// Accepted sockets inherit it (tcp(7)). Only of TCP it succeeds.
+static bool send_at_once(int fd) {
   const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0;
 }
 
 status_t front_new(const struct front_config *config, struct front **out) {
@@ -137,7 +146,7 @@ status_t front_new(const struct front_config *config, struct front **out) {
     return status_of(STATUS_RESOURCE_EXHAUSTED);
   }
   init(front, config);
-  send_at_once(config->fd);
+  front->accepts_tcp = send_at_once(config->fd);
   for (unsigned i = 0; i < num; i++) {
     worker_post(front->acceptors[i].worker, &front->acceptors[i].start);
   }

@@ -24,6 +24,7 @@ struct acceptor {
 
 struct front {
   struct front_config config;
+  bool accepts_tcp;
   _Atomic unsigned references;
   _Atomic bool closed;
   _Atomic uint64_t accepted;

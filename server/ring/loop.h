@@ -35,8 +35,9 @@ enum {
   LOOP_BUFFERS_MAX = 32768,
   LOOP_BUFFER_SIZE_MIN = 4096,
   // Beside the receive buffers, for streams with much to receive (stream_receive_bulk).
-  LOOP_LARGE_BUFFER_SIZE = 64 * 1024,
-  LOOP_LARGE_BUFFERS_BYTES = 16 * LOOP_LARGE_BUFFER_SIZE,
+  LOOP_LARGE_BUFFER_SIZE = 256 * 1024,
+  LOOP_LARGE_BUFFERS_BYTES = 8 * LOOP_LARGE_BUFFER_SIZE,
+  LOOP_BULK_STREAMS = 32,
   LOOP_TIMERS_MAX = 1 << 20
 };
 

@@ -36,6 +36,7 @@ struct loop {
   struct io_uring ring;
   struct buffers *buffers;
   struct buffers *large_buffers;
+  unsigned num_bulk;  // streams that receive into these
   clock_time now;
 
   struct list waiting;   // operations without a place in the submission queue, oldest first

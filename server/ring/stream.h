@@ -60,14 +60,20 @@ int stream_fd(const struct stream *stream);
 // Harmless when it is armed.
 void stream_receive(struct stream *stream);
 // stream_receive_bulk lets a stream that isn't continuous take large buffers while it receives
-// much: one on_data is then of up to LOOP_LARGE_BUFFER_SIZE bytes.
+// much: one on_data is then of up to LOOP_LARGE_BUFFER_SIZE bytes. At most LOOP_BULK_STREAMS of a
+// loop do so at a time, so that what is queued behind them has a ceiling.
 void stream_receive_bulk(struct stream *stream);
+// stream_receives_much tells whether the next on_data may be that large; stream_rest ends it.
+bool stream_receives_much(const struct stream *stream);
+void stream_rest(struct stream *stream);
 // stream_pause stops receiving; an on_data may still come for what the kernel had received already.
 void stream_pause(struct stream *stream);
 bool stream_receiving(const struct stream *stream);
 
 // stream_output is the queue of bytes to send; append to it, then stream_flush.
 struct bytes *stream_output(struct stream *stream);
+// stream_set_max_queued changes its ceiling, to no less than is queued.
+void stream_set_max_queued(struct stream *stream, size_t max_queued);
 // stream_flush sends what is queued, now if nothing is in flight, else right after that.
 void stream_flush(struct stream *stream);
 // stream_send_fd queues a descriptor to travel with the next byte appended (STREAM_WITH_FDS). The

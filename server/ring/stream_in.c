@@ -102,10 +102,18 @@ static void deliver(struct stream *stream, struct received *received) {
                           descriptors->dropped);
 }
 
+static void set_much(struct stream *stream, bool much) {
+  struct loop *loop = stream->loop;
+  if (much != stream->in.much && (!much || loop->num_bulk < LOOP_BULK_STREAMS)) {
+    stream->in.much = much;
+    loop->num_bulk += much ? 1 : -1U;
+  }
+}
+
 // Large ones while they fill more than a common one.
 static void choose_buffers(struct stream *stream, size_t received) {
-  stream->in.much =
-      (stream->flags & STREAM_BULK) != 0 && received >= buffers_size(stream->loop->buffers);
+  set_much(stream,
+           (stream->flags & STREAM_BULK) != 0 && received >= buffers_size(stream->loop->buffers));
 }
 
 static void take_data(struct stream *stream, const struct ring_op *op,
@@ -194,7 +202,7 @@ void stream_in_start(struct stream *stream) {
 static void starve(struct stream *stream) {
   struct loop *loop = stream->loop;
   if (stream->in.much) {
-    stream->in.much = false;  // there are few large ones: a common one will do
+    set_much(stream, false);  // there are few large ones: a common one will do
     stream_in_start(stream);
     return;
   }
@@ -283,6 +291,7 @@ bool stream_in_busy(const struct stream *stream) {
 }
 
 void stream_in_cleanup(struct stream *stream) {
+  set_much(stream, false);
   free(stream->in.control);
 }
 
@@ -306,6 +315,16 @@ void stream_receive_bulk(struct stream *stream) {
   OBJECT_CHECK(stream, STREAM_MAGIC);
   assert(!is_continuous(stream));
   stream->flags |= STREAM_BULK;
+}
+
+bool stream_receives_much(const struct stream *stream) {
+  OBJECT_CHECK(stream, STREAM_MAGIC);
+  return stream->in.much;
+}
+
+void stream_rest(struct stream *stream) {
+  OBJECT_CHECK(stream, STREAM_MAGIC);
+  set_much(stream, false);
 }
 
 bool stream_receiving(const struct stream *stream) {

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/ring/poison.h"
@@ -55,29 +56,35 @@ static uint64_t end_offset(const struct stream_out *out) {
 }
 
 // How many of the queued descriptors, which are in order, travel with the byte at the offset.
-static size_t count_fds_at(const struct stream_out *out, uint64_t offset) {
+static size_t count_fds_at(const struct parcel *parcel, uint64_t offset) {
   size_t num = 0;
-  for (size_t i = 0; i < out->num_fds; i++) {
-    num += out->fds[i].offset == offset;
+  for (size_t i = 0; parcel != NULL && i < parcel->num; i++) {
+    num += parcel->fds[i].offset == offset;
   }
   return num;
 }
 
 static void close_first_fds(struct stream *stream, size_t num) {
-  struct stream_out *out = &stream->out;
+  struct parcel *parcel = stream->out.parcel;
   for (size_t i = 0; i < num; i++) {
-    closer_close(stream->uid, out->fds[i].fd);
+    closer_close(stream->uid, parcel->fds[i].fd);
   }
-  out->num_fds -= num;
-  memmove(out->fds, out->fds + num, out->num_fds * sizeof(out->fds[0]));
+  parcel->num -= num;
+  memmove(parcel->fds, parcel->fds + num, parcel->num * sizeof(parcel->fds[0]));
 }
 
-static void attach_fds(struct stream_out *out) {
-  int fds[STREAM_FDS_MAX];
-  for (size_t i = 0; i < out->fds_attached; i++) {
-    fds[i] = out->fds[i].fd;
+static void close_all_fds(struct stream *stream) {
+  if (stream->out.parcel != NULL) {
+    close_first_fds(stream, stream->out.parcel->num);
   }
-  descriptors_attach(&out->message, &out->control, fds, out->fds_attached);
+}
+
+static void attach_fds(struct parcel *parcel) {
+  int fds[STREAM_FDS_MAX];
+  for (size_t i = 0; i < parcel->num_attached; i++) {
+    fds[i] = parcel->fds[i].fd;
+  }
+  descriptors_attach(&parcel->message, &parcel->control, fds, parcel->num_attached);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -92,25 +99,40 @@ static void swap_queues(struct stream_out *out) {
 // The bytes up to the next one that descriptors travel with: those must begin a message.
 static struct slice next_segment(const struct stream_out *out) {
   struct slice data = bytes_peek(&out->sending);
-  if (out->fds_attached < out->num_fds) {
-    uint64_t until = out->fds[out->fds_attached].offset - out->sent;
+  const struct parcel *parcel = out->parcel;
+  if (parcel != NULL && parcel->num_attached < parcel->num) {
+    uint64_t until = parcel->fds[parcel->num_attached].offset - out->sent;
     data.len = until < data.len ? (size_t)until : data.len;
   }
   assert(data.len > 0);
   return data;
 }
 
+static void start_sendmsg(struct stream_out *out, struct slice data) {
+  struct parcel *parcel = out->parcel;
+  parcel->segment = (struct iovec){.iov_base = (void *)data.data, .iov_len = data.len};
+  parcel->message = (struct msghdr){.msg_iov = &parcel->segment, .msg_iovlen = 1};
+  attach_fds(parcel);
+  out->op.kind = OP_SENDMSG;
+  out->op.message = &parcel->message;
+}
+
+static bool attaches_fds(struct stream_out *out) {
+  if (out->parcel == NULL) {
+    return false;
+  }
+  out->parcel->num_attached = count_fds_at(out->parcel, out->sent);
+  return out->parcel->num_attached > 0;
+}
+
 static void start_send(struct stream *stream) {
   struct stream_out *out = &stream->out;
-  out->fds_attached = count_fds_at(out, out->sent);
+  const bool with_fds = attaches_fds(out);
   struct slice data = next_segment(out);
-  out->op.kind = out->fds_attached > 0 ? OP_SENDMSG : OP_SEND;
-  if (out->op.kind == OP_SENDMSG) {
-    out->segment = (struct iovec){.iov_base = (void *)data.data, .iov_len = data.len};
-    out->message = (struct msghdr){.msg_iov = &out->segment, .msg_iovlen = 1};
-    attach_fds(out);
-    out->op.message = &out->message;
+  if (with_fds) {
+    start_sendmsg(out, data);
   } else {
+    out->op.kind = OP_SEND;
     out->op.bytes.data = (void *)data.data;
     out->op.bytes.len = data.len;
   }
@@ -155,7 +177,7 @@ static void fail(struct stream *stream, int os_errno) {
   out->error = os_errno;
   bytes_cleanup(&out->sending);
   bytes_cleanup(&out->queued);
-  close_first_fds(stream, out->num_fds);
+  close_all_fds(stream);
   stream->events->on_sent(stream, os_errno);
 }
 
@@ -173,7 +195,9 @@ static void advance(struct stream *stream, size_t sent) {
   drop_sent(stream, sent);
   out->sent += sent;
   out->polls = 0;
-  close_first_fds(stream, out->fds_attached);
+  if (out->parcel != NULL) {
+    close_first_fds(stream, out->parcel->num_attached);
+  }
   stream_out_start(stream);
   if (stream_unsent(stream) == 0) {
     watch_idle(stream);
@@ -253,7 +277,8 @@ bool stream_out_busy(const struct stream *stream) {
 void stream_out_cleanup(struct stream *stream) {
   bytes_cleanup(&stream->out.sending);
   bytes_cleanup(&stream->out.queued);
-  close_first_fds(stream, stream->out.num_fds);
+  close_all_fds(stream);
+  free(stream->out.parcel);
 }
 
 struct bytes *stream_output(struct stream *stream) {
@@ -278,11 +303,22 @@ status_t stream_send_fd(struct stream *stream, int fd) {
     closer_close(stream->uid, fd);
     return OK_STATUS;
   }
+  if (out->parcel == NULL) {
+    out->parcel = calloc(1, sizeof(*out->parcel));
+    ENSURE(out->parcel != NULL, RESOURCE_EXHAUSTED);
+  }
+  struct parcel *parcel = out->parcel;
   uint64_t offset = end_offset(out);
-  ENSURE(out->num_fds < STREAM_FDS_QUEUED_MAX, RESOURCE_EXHAUSTED);
-  ENSURE(count_fds_at(out, offset) < STREAM_FDS_MAX, RESOURCE_EXHAUSTED);
-  out->fds[out->num_fds++] = (struct queued_fd){.offset = offset, .fd = fd};
+  ENSURE(parcel->num < STREAM_FDS_QUEUED_MAX, RESOURCE_EXHAUSTED);
+  ENSURE(count_fds_at(parcel, offset) < STREAM_FDS_MAX, RESOURCE_EXHAUSTED);
+  parcel->fds[parcel->num++] = (struct queued_fd){.offset = offset, .fd = fd};
   return OK_STATUS;
+}
+
+void stream_set_max_queued(struct stream *stream, size_t max_queued) {
+  OBJECT_CHECK(stream, STREAM_MAGIC);
+  stream->out.queued.max = max_queued;
+  stream->out.sending.max = max_queued;
 }
 
 size_t stream_unsent(const struct stream *stream) {

@@ -41,6 +41,16 @@ struct stream_in {
   uint8_t *control;  // DESCRIPTORS_CONTROL_MAX bytes, for OP_RECVMSG; made when first needed
 };
 
+// What sending descriptors takes. Few streams do.
+struct parcel {
+  struct msghdr message;
+  struct iovec segment;
+  struct descriptors_out control;
+  size_t num_attached;  // how many of fds travel with the send in flight
+  struct queued_fd fds[STREAM_FDS_QUEUED_MAX];
+  size_t num;
+};
+
 struct stream_out {
   struct bytes queued;   // the owner appends here
   struct bytes sending;  // the kernel reads here while op is busy
@@ -54,12 +64,7 @@ struct stream_out {
   struct op_stopper stopper;
   struct timer idle;  // gives memory back that is not used
 
-  struct msghdr message;
-  struct iovec segment;
-  struct descriptors_out control;
-  size_t fds_attached;  // how many of fds travel with the send in flight
-  struct queued_fd fds[STREAM_FDS_QUEUED_MAX];
-  size_t num_fds;
+  struct parcel *parcel;  // NULL until a descriptor is sent
 };
 
 struct stream {

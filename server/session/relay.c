@@ -15,8 +15,11 @@
 
 enum {
   RECORD = 16384,
-  // What one receive can bring, and what of an earlier record may come with it.
-  ROOM = LOOP_LARGE_BUFFER_SIZE + RECORD,
+  // What may wait to be sent when more is received; a stream that receives much may fill the queue.
+  MODEST_QUEUE = 64 * 1024,
+  BULK_QUEUE = 2 * LOOP_LARGE_BUFFER_SIZE,
+  // What one large receive can bring, and records add to it or have left of it.
+  BULK_ROOM = LOOP_LARGE_BUFFER_SIZE + 2 * RECORD,
   GREETING_MAX = 4096,
   QUIET_SECONDS = 1,  // after which the engine's buffers go
   LOOK_MILLIS = 50,   // between looks at how far a TCP reader is
@@ -271,8 +274,9 @@ static void pass_down(struct relay *relay) {
 
 // ---------------------------------------------------------------------------------------------
 
-static bool has_room(struct bytes *queue) {
-  return bytes_room(queue) >= ROOM || bytes_len(queue) == 0;
+static bool has_room(struct bytes *queue, const struct stream *from) {
+  return stream_receives_much(from) ? bytes_room(queue) >= BULK_ROOM
+                                    : bytes_len(queue) <= MODEST_QUEUE;
 }
 
 static void ask(struct relay *relay) {
@@ -281,11 +285,11 @@ static void ask(struct relay *relay) {
     return;
   }
   if (!relay->up_ended && !session->ended && bytes_len(&session->inbox) == 0 &&
-      has_room(stream_output(relay->plain))) {
+      has_room(stream_output(relay->plain), session->stream)) {
     stream_receive(session->stream);
   }
   if (!relay->plain_ended && bytes_len(&relay->waiting) == 0 &&
-      has_room(engine_output(session->engine))) {
+      has_room(engine_output(session->engine), relay->plain)) {
     stream_receive(relay->plain);
   }
 }
@@ -411,6 +415,14 @@ static const struct stream_events plain_events = {
 // ---------------------------------------------------------------------------------------------
 // Time passes
 
+// Also of one that has just begun: of many that shake hands at a time, few speak at once.
+static void release_buffers(struct relay *relay) {
+  engine_release_buffers(relay->session->engine);
+  stream_rest(relay->session->stream);
+  stream_rest(relay->plain);
+  relay->buffers_released = true;
+}
+
 static bool has_passed(clock_time when, clock_time now) {
   return when != CLOCK_NEVER && when <= now;
 }
@@ -433,8 +445,7 @@ static void look_at_clock(struct relay *relay, clock_time now) {
   } else if (has_passed(after(relay->active, relay->idle_nanos), now)) {
     fail_time(relay, "the relay was idle for its idle time");
   } else if (has_passed(quiet_at(relay), now)) {
-    engine_release_buffers(relay->session->engine);
-    relay->buffers_released = true;
+    release_buffers(relay);
   }
 }
 
@@ -478,8 +489,7 @@ static void init(struct relay *relay, struct session *session, const struct rela
 static status_t open_plain(struct relay *relay, const struct relay_config *config) {
   struct session *session = relay->session;
   TRY(stream_new(worker_loop(session->worker), config->uid, config->fd,
-                 transport_flags_for(config->fd), session->max_output, &plain_events, relay,
-                 &relay->plain));
+                 transport_flags_for(config->fd), BULK_QUEUE, &plain_events, relay, &relay->plain));
   stream_receive_bulk(relay->plain);
   status_t greeted = bytes_append(stream_output(relay->plain), config->greeting);
   session_ref(session);  // the stream's, until it is closed
@@ -503,6 +513,8 @@ static status_t begin(struct session *session, const struct relay_config *config
   if (!status_ok(opened)) {
     fail_os(relay, ENOMEM, "relay");
   }
+  stream_set_max_queued(session->stream, BULK_QUEUE);
+  release_buffers(relay);
   set_tick(relay);
   session_schedule(session);
   return opened;

@@ -11,8 +11,8 @@
 //     resets                                a reset
 //     is gone and doesn't read              a reset, once there is something for it
 //
-// Nothing is read from one side while the other has not taken what came before: at most
-// session_config's max_output bytes wait each way, and what one receive brings.
+// Nothing is read from one side while the other has not taken what came before: some 100 KiB wait
+// each way, and 1 MiB of the few streams of a worker that carry much (LOOP_BULK_STREAMS).
 #ifndef TLSAGENT_SERVER_SESSION_RELAY_H_
 #define TLSAGENT_SERVER_SESSION_RELAY_H_
 

@@ -20,10 +20,8 @@ extern "C" {
 namespace {
 
 const ProtobufCServiceDescriptor *const kServices[] = {
-    &tlsagent__v1__agent_service__descriptor,
-    &tlsagent__v1__certificate_service__descriptor,
-    &tlsagent__v1__context_service__descriptor,
-    &tlsagent__v1__session_service__descriptor,
+    &tlsagent__v1__agent_service__descriptor,   &tlsagent__v1__certificate_service__descriptor,
+    &tlsagent__v1__context_service__descriptor, &tlsagent__v1__session_service__descriptor,
     &tlsagent__v1__relay_service__descriptor,
 };
 
