@@ -235,10 +235,9 @@ static int make_relay_context(struct relaying *relaying) {
     return make_client_context(relaying->cli, relaying->agent, &options->options, &trust,
                                &relaying->context);
   }
-  struct server_wishes wishes = {options->client_ca, options->client_cert, {0}};
-  if (options->no_tickets) {
-    wishes.num_tickets = (struct tlsagent_optional)TLSAGENT_GIVEN(0);
-  }
+  // One ticket is what a client uses for its next connection (RFC 8446, section C.4).
+  const struct server_wishes wishes = {options->client_ca, options->client_cert,
+                                       TLSAGENT_GIVEN(options->no_tickets ? 0 : 1)};
   return make_server_context(relaying->cli, relaying->agent, &options->options, &wishes,
                              &relaying->context);
 }

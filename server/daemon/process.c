@@ -52,7 +52,8 @@ static uint64_t waiting_to_be_closed(const struct limits *limits) {
 
 uint64_t process_descriptors_needed(const struct limits *limits, unsigned num_workers) {
   const uint64_t directories = limits->context_editions * TLS_TRUST_DIRECTORIES_MAX;
-  return limits->connections + limits->sessions + limits->descriptors + directories +
+  const uint64_t sessions = 2 * limits->sessions;  // a relay has one on each side
+  return limits->connections + sessions + limits->descriptors + directories +
          waiting_to_be_closed(limits) + (uint64_t)WORKER_DESCRIPTORS * num_workers +
          PROCESS_DESCRIPTORS;
 }

@@ -266,6 +266,7 @@ static bool relay_if_done(struct operation *operation, struct relayed *out) {
 static void read_relay(struct opening *opening, const Tlsagent__V1__RelayOptions *relay,
                        struct refusal *refusal) {
   opening->operation.relay = relay;
+  opening->config.engine.growing_records = relay != NULL;
   if (relay != NULL && opening->config.path == SESSION_MEMORY) {
     refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a relay is for the socket path");
   }

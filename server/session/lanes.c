@@ -218,9 +218,9 @@ void session_schedule(struct session *session) {
 }
 
 void session_fail_ops(struct session *session) {
-  fail_lane(&session->flushing, &session->error);
-  fail_lane(&session->in_lane, &session->error);
-  fail_lane(&session->out_lane, &session->error);
+  fail_lane(&session->flushing, session_error(session));
+  fail_lane(&session->in_lane, session_error(session));
+  fail_lane(&session->out_lane, session_error(session));
 }
 
 static struct list *lane_of(struct session *session, const struct session_op *op) {

@@ -57,7 +57,7 @@ struct session {
   // How it stands.
   bool closed;  // session_close was called
   bool failed;
-  struct tls_error error;
+  struct tls_error *error;  // why it failed, NULL without memory to say it
   enum engine_result late;  // result of a read that had given plaintext already, for the next one
   uint64_t bytes_read;
   uint64_t bytes_written;

@@ -561,7 +561,7 @@ bool session_relay_end(const struct session *session, struct relay_end *out) {
   }
   *out = (struct relay_end){
       .result = session->failed ? ENGINE_FAILED : ENGINE_CLOSED,
-      .error = &session->error,
+      .error = session_error(session),
       .bytes_read = session->bytes_read,
       .bytes_written = session->bytes_written,
       .nanos = relay->ended - relay->started,

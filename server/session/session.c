@@ -1,6 +1,7 @@
 // How a session begins and ends, and who holds it.
 #include "server/session/session.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "server/base/counters.h"
@@ -34,7 +35,6 @@ static void init(struct session *session, const struct session_config *config) {
   list_init(&session->end_waiters);
   task_init(&session->advance, advance_task);
   bytes_init(&session->inbox, INBOX_MAX);
-  tls_error_clear(&session->error);
 }
 
 static void session_free(struct session *session) {
@@ -42,6 +42,7 @@ static void session_free(struct session *session) {
   engine_free(session->engine);
   bytes_cleanup(&session->inbox);
   relay_free(session->relay);
+  free(session->error);
   worker_load_add(session->worker, -1);
   counter_add(COUNTER_sessions_freed, 1);
   session->magic = 0;
@@ -117,7 +118,10 @@ void session_end(struct session *session) {
 void session_fail(struct session *session, const struct tls_error *error) {
   if (!session->failed) {
     session->failed = true;
-    session->error = *error;
+    session->error = malloc(sizeof(*error));
+    if (session->error != NULL) {
+      *session->error = *error;
+    }
   }
 }
 
@@ -179,7 +183,15 @@ bool session_has_more(const struct session *session) {
 }
 
 const struct tls_error *session_error(const struct session *session) {
-  return &session->error;
+  static const struct tls_error none = {.alert = TLS_ALERT_NONE};
+  static const struct tls_error unknown = {.kind = TLS_ERROR_OS,
+                                           .text = "no memory to say what failed",
+                                           .os_errno = ENOMEM,
+                                           .alert = TLS_ALERT_NONE};
+  if (session->error != NULL) {
+    return session->error;
+  }
+  return session->failed ? &unknown : &none;
 }
 
 struct slice session_output(const struct session *session) {

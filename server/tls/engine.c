@@ -98,7 +98,7 @@ static struct engine *allocate(struct tls_context *context, const struct engine_
     engine->context = tls_context_ref(context);
     engine->edition = tls_context_enter(context);
     list_init(&engine->events);
-    tls_error_clear(&engine->error);
+    engine->alert = TLS_ALERT_NONE;
     keep_owner(engine, config->owner);
     bytes_init(&engine->output,
                config->max_output < LEAST_OUTPUT ? LEAST_OUTPUT : config->max_output);
@@ -143,6 +143,7 @@ void engine_free(struct engine *engine) {
   events_end(engine);
   sk_X509_pop_free(engine->refused_chain, X509_free);
   bytes_cleanup(&engine->output);
+  free(engine->error);
   engine_leave_switched(engine);
   tls_context_leave(engine->context, engine->edition);
   tls_context_unref(engine->context);
@@ -184,8 +185,28 @@ static void begin(struct engine *engine) {
   errno = 0;
 }
 
+// What is told where there is no memory for an error of the engine's own, or no error but an alert.
+static struct tls_error *stand_in(int alert, enum tls_error_kind kind, const char *text) {
+  static _Thread_local struct tls_error error;
+  tls_error_simple(&error, kind, text);
+  error.alert = alert;
+  return &error;
+}
+
+void engine_note_error(struct engine *engine, int ssl_error, int os_errno) {
+  if (engine->error == NULL) {
+    engine->error = malloc(sizeof(*engine->error));
+  }
+  if (engine->error != NULL) {
+    tls_error_clear(engine->error);
+    engine->error->alert = engine->alert;
+    tls_error_from_ssl(engine->error, engine->ssl, engine->server_name, ssl_error, os_errno);
+  }
+  ERR_clear_error();
+}
+
 static enum engine_result fail(struct engine *engine, int ssl_error, int os_errno) {
-  tls_error_from_ssl(&engine->error, engine->ssl, engine->server_name, ssl_error, os_errno);
+  engine_note_error(engine, ssl_error, os_errno);
   return ENGINE_FAILED;
 }
 
@@ -359,7 +380,11 @@ enum engine_result engine_shutdown_receive(struct engine *engine, uint64_t *disc
 // How it stands.
 
 const struct tls_error *engine_error(const struct engine *engine) {
-  return &engine->error;
+  if (engine->error != NULL) {
+    return engine->error;
+  }
+  return engine->failed ? stand_in(engine->alert, TLS_ERROR_TLS, "no memory to say what failed")
+                        : stand_in(engine->alert, TLS_ERROR_NONE, "");
 }
 
 bool engine_established(const struct engine *engine) {

@@ -21,7 +21,10 @@ static void on_event(const SSL *ssl, int where, int value) {
   int level = value >> 8;
   int alert = value & 0xff;
   if (engine != NULL && ends_session(ssl, level, alert)) {
-    engine->error.alert = alert;
+    engine->alert = alert;
+    if (engine->error != NULL) {
+      engine->error->alert = alert;
+    }
   }
 }
 

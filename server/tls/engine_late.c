@@ -7,7 +7,7 @@
 
 // Nothing was sent, and all else can go on.
 static enum engine_result refuse(struct engine *engine) {
-  tls_error_from_ssl(&engine->error, engine->ssl, engine->server_name, SSL_ERROR_SSL, 0);
+  engine_note_error(engine, SSL_ERROR_SSL, 0);
   return ENGINE_FAILED;
 }
 

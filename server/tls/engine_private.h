@@ -44,12 +44,16 @@ struct engine {
   bool failed;      // for good: OpenSSL takes no further operation
   bool close_sent;  // close_notify is in the output, or was taken from it
   bool skips_verify;
-  struct tls_error error;
+  int alert;                       // that ended it, or TLS_ALERT_NONE
+  struct tls_error *error;         // NULL until something fails: few do, and it is large
   char server_name[HOST_MAX + 1];  // client: whom it asked for; "" for nobody
   STACK_OF(X509) * refused_chain;  // as the peer sent it, when it did not verify
   uint8_t owner[ENGINE_OWNER_MAX];
   size_t owner_len;
 };
+
+// engine_note_error makes what OpenSSL's queue says, or os_errno, the engine's error.
+void engine_note_error(struct engine *engine, int ssl_error, int os_errno);
 
 // engine_check_role refuses a role that the context's kind has not.
 status_t engine_check_role(const struct tls_context *context, enum engine_role role,

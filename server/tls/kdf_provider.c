@@ -145,10 +145,11 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
 
 static const char *query;
 
-// libssl up to 3.5 was looked at: it gives all parameters at once. FIPS 140 has no use for
-// algorithms of ours, and nobody has who left out OpenSSL's own provider.
+// It is for what was tried: the libssl of 3.0, which gives all parameters at once. Later ones look
+// up less by themselves. FIPS 140 has no use for algorithms of ours, and nobody has who left out
+// OpenSSL's own provider.
 static bool is_welcome(void) {
-  return OpenSSL_version_num() < 0x40000000L && OSSL_PROVIDER_available(NULL, "default") == 1 &&
+  return OpenSSL_version_num() < 0x30100000L && OSSL_PROVIDER_available(NULL, "default") == 1 &&
          OSSL_PROVIDER_available(NULL, "fips") == 0;
 }
 

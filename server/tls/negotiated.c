@@ -127,7 +127,7 @@ static X509 *peer_of(const struct engine *engine) {
 
 status_t engine_peer(struct engine *engine, struct arena *arena, struct engine_peer *out) {
   OBJECT_CHECK(engine, ENGINE_MAGIC);
-  char text[sizeof(engine->error.verify_message)];
+  char text[sizeof(engine->error->verify_message)];
   *out = (struct engine_peer){.verify_code = SSL_get_verify_result(engine->ssl)};
   tls_verify_text(out->verify_code, engine->server_name, text, sizeof(text));
   out->verify_message = arena_string(arena, text);

@@ -27,15 +27,15 @@ TEST_F(EngineCallbacksTest, IsCloseNotifyNoAlertToRecord) {
   engine_result last;
   ends.Read(false, &last);
   EXPECT_EQ(last, ENGINE_CLOSED);
-  EXPECT_EQ(ends.client->error.alert, TLS_ALERT_NONE);
-  EXPECT_EQ(ends.server->error.alert, TLS_ALERT_NONE);
+  EXPECT_EQ(ends.client->alert, TLS_ALERT_NONE);
+  EXPECT_EQ(ends.server->alert, TLS_ALERT_NONE);
 }
 
 TEST_F(EngineCallbacksTest, IsAnAlertRecordedOnBothSides) {
   Ends ends(MakeClient(client_, "wrong.test"), MakeServer(server_));
   ends.Shake();
-  EXPECT_EQ(ends.client->error.alert, SSL_AD_BAD_CERTIFICATE);
-  EXPECT_EQ(ends.server->error.alert, SSL_AD_BAD_CERTIFICATE);
+  EXPECT_EQ(ends.client->alert, SSL_AD_BAD_CERTIFICATE);
+  EXPECT_EQ(ends.server->alert, SSL_AD_BAD_CERTIFICATE);
 }
 
 TEST_F(EngineCallbacksTest, IsARefusedChainKeptAsItWasSent) {
