@@ -87,9 +87,10 @@ bool transport_ready(const struct session *session);
 size_t transport_unsent(const struct session *session);
 
 // transport_flags_for is how a stream of such a descriptor is to be; transport_refuse_fds closes
-// what came beside bytes, and tells whether so much waits to be closed that nothing more may come.
+// what came beside bytes, in somebody's name, and tells whether so much of his waits to be closed
+// that nothing more may come.
 int transport_flags_for(int fd);
-bool transport_refuse_fds(struct session *session, const int *fds, size_t num_fds);
+bool transport_refuse_fds(uid_t uid, const int *fds, size_t num_fds);
 
 // What a relay does with the peer's bytes, with anything else that has happened on the transport,
 // and when the session is closed. In relay.c.

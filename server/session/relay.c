@@ -29,6 +29,7 @@ enum {
 struct relay {
   struct session *session;
   struct stream *plain;  // NULL once its descriptor is gone
+  uid_t uid;             // who waits for closes of what comes through it
   bool plain_ended;      // the plaintext side ended its direction
   bool up_ended;         // the peer sent close_notify
   bool down_ended;       // close_notify is in the output
@@ -359,7 +360,7 @@ static void end_plain(struct relay *relay, int os_errno) {
 static void on_plain_data(struct stream *stream, struct slice data, const int *fds, size_t num_fds,
                           size_t dropped) {
   struct relay *relay = relay_of(stream);
-  if (num_fds + dropped > 0 && transport_refuse_fds(relay->session, fds, num_fds)) {
+  if (num_fds + dropped > 0 && transport_refuse_fds(relay->uid, fds, num_fds)) {
     end_plain(relay, EMFILE);
   }
   if (relay->over || relay->session->failed) {
@@ -477,6 +478,7 @@ static bool may_begin(const struct session *session) {
 static void init(struct relay *relay, struct session *session, const struct relay_config *config) {
   clock_time now = clock_now();
   *relay = (struct relay){.session = session,
+                          .uid = config->uid,
                           .started = now,
                           .active = now,
                           .gives_up = CLOCK_NEVER,

@@ -22,17 +22,17 @@ static void go_on(struct session *session) {
 }
 
 // Descriptors are no part of TLS. Where their closes hang no more of them are let in.
-bool transport_refuse_fds(struct session *session, const int *fds, size_t num_fds) {
+bool transport_refuse_fds(uid_t uid, const int *fds, size_t num_fds) {
   for (size_t i = 0; i < num_fds; i++) {
-    closer_close(session->uid, fds[i]);
+    closer_close(uid, fds[i]);
   }
-  return closer_behind(session->uid);
+  return closer_behind(uid);
 }
 
 static void on_data(struct stream *stream, struct slice data, const int *fds, size_t num_fds,
                     size_t dropped) {
   struct session *session = owner_of(stream);
-  if (num_fds + dropped > 0 && transport_refuse_fds(session, fds, num_fds)) {
+  if (num_fds + dropped > 0 && transport_refuse_fds(session->uid, fds, num_fds)) {
     session->ended = true;
     session->in_errno = EMFILE;
   }

@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/ring/closer.h"
+#include "tests/support/bomb.h"
 #include "tests/unit/front/harness.h"
 
 namespace {
@@ -93,6 +95,23 @@ TEST_F(OfAddress, IsItRelayedFromAndToUnixSockets) {
   ASSERT_NE(nullptr, record);
   EXPECT_EQ(ENGINE_CLOSED, record->end.result);
   EXPECT_STREQ("unix", record->peer);
+}
+
+// Whoever is at the Unix socket: the kernel would close it on the worker's thread, and hang.
+TEST_F(OfAddress, IsADescriptorBesideThePlaintextNotTheWorkersToClose) {
+  Listening back(AF_UNIX);
+  std::swap(back.fd, back_end_.fd);
+  snprintf(config_.target.unix_path, sizeof(config_.target.unix_path), "%s", back.path.c_str());
+  Start();
+  Join();
+  Bomb bomb;
+  Bomb::Send(at_back_end_, bomb.fd());
+  close(bomb.Release());
+  EXPECT_EQ("x", ReadPeer(client_, 1));
+  EXPECT_EQ(1u, closer_pending(getuid()));
+  Talk();
+  bomb.Defuse();
+  EXPECT_TRUE(Eventually([] { return closer_pending(getuid()) == 0; }));
 }
 
 TEST_F(OfAddress, IsItRelayedFromIpv6) {
