@@ -515,7 +515,10 @@ static status_t begin(struct session *session, const struct relay_config *config
   if (!status_ok(opened)) {
     fail_os(relay, ENOMEM, "relay");
   }
-  stream_set_max_queued(session->stream, BULK_QUEUE);
+  // Never lowered: what a write left behind may fill it.
+  if (session->max_output < BULK_QUEUE) {
+    stream_set_max_queued(session->stream, BULK_QUEUE);
+  }
   release_buffers(relay);
   set_tick(relay);
   session_schedule(session);
