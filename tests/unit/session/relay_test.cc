@@ -628,6 +628,25 @@ TEST_F(RelayTest, MayOperationsHaveGoneBefore) {
   EndBoth();
 }
 
+// What has been accepted goes out, whatever became of the call.
+TEST_F(RelayTest, IsWhatAWriteLeftBehindBeforeWhatComesNext) {
+  for (size_t max_output : {(size_t)64 << 10, (size_t)128 << 10, (size_t)1 << 20}) {
+    Shake(ENGINE_SERVER, TLS1_3_VERSION, false, max_output);
+    ending_.times = 0;
+    const std::string data = Pattern(2 << 20);
+    Operation write(SESSION_WRITE);
+    ASSERT_EQ(ENGINE_WANT_OUTPUT, Do(session_, write.Data(data).Wait(20)));
+    size_t accepted = write.op.transferred;
+    ASSERT_GT(accepted, 0u);
+    Begin();
+    std::thread writer([&] { EXPECT_TRUE(WriteTo(near_, data)); });
+    EXPECT_TRUE(ReadPeer(peer_, accepted) == data.substr(0, accepted));
+    EXPECT_TRUE(ReadPeer(peer_, data.size()) == data);
+    writer.join();
+    EndBoth();
+  }
+}
+
 class Refused : public RelayTest {
  protected:
   // The descriptor is taken over all the same.
