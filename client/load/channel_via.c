@@ -22,13 +22,19 @@ static struct via_call **place_of(struct channel *channel, const struct session_
 // ---------------------------------------------------------------------------------------------
 // Errors. Kinds have the same numbers on both sides of the wire.
 
+static void copy(char *out, size_t size, const char *from) {
+  size_t len = strnlen(from, size - 1);
+  memcpy(out, from, len);
+  out[len] = '\0';
+}
+
 static void take_tls_error(struct tls_error *out, const struct tlsagent_tls_error *from) {
   out->kind = (enum tls_error_kind)from->kind;
   out->os_errno = (int)from->os_errno;
-  snprintf(out->reason, sizeof(out->reason), "%s", from->reason);
-  snprintf(out->text, sizeof(out->text), "%s", from->text);
-  snprintf(out->verify_message, sizeof(out->verify_message), "%s", from->verify_message);
-  snprintf(out->detail, sizeof(out->detail), "%s", from->detail);
+  copy(out->reason, sizeof(out->reason), from->reason);
+  copy(out->text, sizeof(out->text), from->text);
+  copy(out->verify_message, sizeof(out->verify_message), from->verify_message);
+  copy(out->detail, sizeof(out->detail), from->detail);
 }
 
 static void take_error(struct session_op *op, const struct tlsagent_error *from) {
@@ -144,7 +150,7 @@ static void finish_call(struct via_call *call, bool ok, void *reply,
   struct session_op *op = call->op;
   free(call);
   channel->num_calls--;
-  if (op != NULL && ok) {
+  if (op != NULL && ok && reply != NULL) {
     take_answer(op, reply);
   } else if (op != NULL) {
     take_error(op, error);

@@ -137,6 +137,10 @@ static void sample_second(struct watch *watch, clock_time from, clock_time until
   struct sample sample;
   take_sample(watch, from, until, &sample);
   counts_add(&watch->result->stats.counts, &sample.counts);
+  bool is_quiet = sample.counts.operations + sample.counts.errors == 0;
+  if (from >= watch->run->measure_until && is_quiet) {
+    return;  // only closing is left to do
+  }
   if (until > watch->run->measure_from && !keep_sample(watch, &sample)) {
     LOG_WARNING("no memory for the second at %.0f s", sample.at);
   }
@@ -261,12 +265,21 @@ static bool fail(char *why, size_t size, const char *what) {
   return false;
 }
 
-static void raise_descriptor_limit(void) {
+// A connection is a descriptor, and with --via for a moment a second one.
+static bool raise_descriptor_limit(uint64_t num_connections, char *why, size_t size) {
+  enum { OTHERS = 64 };
   struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return true;  // then each connection that gets none says so
   }
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max < num_connections + OTHERS) {
+    snprintf(why, size, "only %llu descriptors are allowed: raise `ulimit -Hn`, or lower -c",
+             (unsigned long long)limit.rlim_max);
+    return false;
+  }
+  return true;
 }
 
 static bool start_pool(struct run *run, char *why, size_t size) {
@@ -307,7 +320,9 @@ static bool start_tls(char *why, size_t size) {
 
 static bool prepare(struct run *run, char *why, size_t size) {
   const struct options *options = run->options;
-  raise_descriptor_limit();
+  if (!raise_descriptor_limit(options->connections, why, size)) {
+    return false;
+  }
   run->event_fd = eventfd(0, EFD_CLOEXEC);
   if (run->event_fd < 0 || !latencies_init(run->phases)) {
     return fail(why, size, "no memory");

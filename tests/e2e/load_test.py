@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -439,6 +440,11 @@ class Errors(Load):
                                server.target, code=NOTHING)
         self.assertEqual(done["errors_total"], 2)
         self.assertTrue(all(error["phase"] == "transfer" for error in done["errors"]), done["errors"])
+
+    def test_more_connections_than_descriptors_are_refused_at_the_start(self):
+        done = self.load("-w", "idle", "-c", 1000, "localhost:1", code=NOTHING,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500)))
+        self.assertRegex(done.stderr, "only 500 descriptors are allowed")
 
     def test_some_errors_end_nothing(self):
         def every_other(server, sock):
