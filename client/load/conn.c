@@ -502,6 +502,10 @@ void conn_end(struct conn *conn) {
       timer_cancel(conn->shard->loop, &conn->timer);
       break;
     case CONN_SHUTTING:
+      if (conn->out.await_peer) {  // who may take his time
+        drop(conn);
+      }
+      break;
     case CONN_CLOSING:
       break;
     case CONN_READY:

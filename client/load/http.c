@@ -128,10 +128,10 @@ static void take_line_bytes(struct http_response *response, struct slice *data) 
   response->line_len += (unsigned)kept;
   response->header_bytes += (uint32_t)n;
   *data = slice_after(*data, end == NULL ? n : n + 1);
-  if (end != NULL) {
-    end_line(response);
-  } else if (response->header_bytes > HTTP_HEADER_MAX) {
+  if (response->header_bytes > HTTP_HEADER_MAX) {
     response->stage = HTTP_BROKEN;
+  } else if (end != NULL) {
+    end_line(response);
   }
 }
 

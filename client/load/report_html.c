@@ -25,7 +25,7 @@ static const char style[] =
     "padding:16px 18px;margin-top:16px}\n"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(126px,1fr));gap:12px;"
     "margin-top:18px}.card{background:var(--card);border:1px solid var(--edge);border-radius:10px;"
-    "padding:12px 14px}.card b{display:block;font-size:1.45rem;line-height:1.25;"
+    "padding:12px 14px}.card b{display:block;font-size:1.35rem;line-height:1.3;white-space:nowrap;"
     "font-variant-numeric:tabular-nums}.card span{color:var(--dim);font-size:.85rem}"
     ".card.bad b{color:var(--bad)}.card.good b{color:var(--good)}\n"
     ".plot{overflow-x:auto;margin:8px 0 0}svg{display:block;width:100%;min-width:560px;height:auto}"

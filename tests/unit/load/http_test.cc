@@ -48,7 +48,7 @@ TEST(Http, IsTheEndFoundHoweverItComes) {
 }
 
 TEST(Http, IsNonsenseBroken) {
-  const std::string long_header = "HTTP/1.1 200 OK\r\nX: " + std::string(100000, 'x');
+  const std::string long_header = "HTTP/1.1 200 OK\r\nX: " + std::string(100000, 'x') + "\r\n\r\n";
   for (const std::string &text :
        {std::string("SSH-2.0-OpenSSH\r\n"), std::string("HTTP/1.1 2x0 OK\r\n"),
         std::string("HTTP/2.0 200 OK\r\n"),
