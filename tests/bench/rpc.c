@@ -351,7 +351,7 @@ static bool start_servers(struct bench *bench) {
 static bool set_up(struct bench *bench) {
   struct stage *stage = &bench->stage;
   if (!make_folder(bench) || !turn_alloc(&bench->turn, bench->setting.seconds) ||
-      !identity_make(&stage->identity)) {
+      !identity_make(&stage->identity, KEY_ECDSA_P256)) {
     return false;
   }
   stage->client = tls_context(NULL);

@@ -20,6 +20,9 @@ struct stage {
   SSL_CTX *server;  // the server half of those in process
 };
 
+// What one operation of a bulk kind moves.
+enum { BULK_BYTES = 64 << 10 };
+
 struct kind {
   // option tells contenders of one kind apart: payload bytes, or how many are in flight. NULL: it
   // failed, and said why.
@@ -37,6 +40,9 @@ extern const struct kind raw_ping;
 extern const struct kind local_echo;
 extern const struct kind local_handshake;       // charged is the server's half
 extern const struct kind local_handshake_both;  // both are
+extern const struct kind local_resumption;  // the server's half; its context has to give tickets
+extern const struct kind local_down;        // the server seals BULK_BYTES
+extern const struct kind local_up;          // the server opens BULK_BYTES
 
 // plain_server.c: TLS through a server without RPC.
 extern const struct kind plain_handshake;

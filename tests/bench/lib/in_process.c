@@ -5,13 +5,14 @@
 #include "tests/bench/lib/base.h"
 #include "tests/bench/lib/contender.h"
 
-enum { CALIBRATIONS = 1001 };
+enum { CALIBRATIONS = 1001, RECORD_BYTES = 16384, BULK_ROOM = BULK_BYTES + FLIGHT_ROOM };
 
 struct local {
   const struct stage *stage;
   struct tls_half client;
   struct tls_half server;
-  uint64_t clock_cost;  // of a look at the thread's clock, which is in every interval once
+  SSL_SESSION *session;  // what the client resumes, or NULL
+  uint64_t clock_cost;   // of a look at the thread's clock, which is in every interval once
   uint8_t flight[FLIGHT_ROOM];
 };
 
@@ -23,6 +24,7 @@ static bool move(struct local *local, struct tls_half *from, struct tls_half *to
 
 static void local_close(void *self) {
   struct local *local = self;
+  SSL_SESSION_free(local->session);
   half_close(&local->client);
   half_close(&local->server);
   free(local);
@@ -110,7 +112,7 @@ static void charge(const struct local *local, struct turn *turn, uint64_t since)
 }
 
 // The server's turns. What a server does besides is in them: it makes and frees its half, takes the
-// other's bytes and gives its own. Both give some: 0 is a failure.
+// other's bytes and gives its own.
 static size_t server_turn(struct local *local, size_t len) {
   struct tls_half *server = &local->server;
   if (!half_give(server, local->flight, len) || !half_step(server)) {
@@ -127,13 +129,21 @@ static size_t server_opens(struct local *local, struct turn *turn, size_t hello_
   return len;
 }
 
-static size_t server_ends(struct local *local, struct turn *turn, size_t finished_len) {
+// What is left to give are tickets, if the context gives any.
+static bool server_ends(struct local *local, struct turn *turn, size_t finished_len,
+                        size_t *out_len) {
   uint64_t since = thread_nanos();
-  size_t len = server_turn(local, finished_len);
-  bool done = half_done(&local->server);
+  *out_len = server_turn(local, finished_len);
+  bool done = half_done(&local->server) &&
+              SSL_session_reused(local->server.ssl) == (local->session != NULL);
   half_close(&local->server);
   charge(local, turn, since);
-  return done ? len : 0;
+  return done;
+}
+
+static bool client_opens(struct local *local) {
+  return half_open(&local->client, local->stage->client, false) &&
+         (local->session == NULL || SSL_set_session(local->client.ssl, local->session) == 1);
 }
 
 // The client's turn, with what the server sent. It has something to send whenever it hasn't failed.
@@ -146,12 +156,11 @@ static size_t client_turn(struct local *local, size_t len) {
 }
 
 static bool handshake_once(struct local *local, struct turn *turn) {
-  bool good = half_open(&local->client, local->stage->client, false);
+  bool good = client_opens(local);
   size_t len = client_turn(local, 0);
   len = client_turn(local, server_opens(local, turn, len));
-  len = server_ends(local, turn, len);
-  good = good && len != 0 && half_give(&local->client, local->flight, len) &&
-         half_settle(&local->client);
+  good = good && server_ends(local, turn, len, &len) &&
+         half_give(&local->client, local->flight, len) && half_settle(&local->client);
   half_close(&local->client);
   return good;
 }
@@ -177,3 +186,87 @@ static bool both_run(void *self, struct turn *turn) {
 }
 
 const struct kind local_handshake_both = {handshake_open, both_run, local_close};
+
+// --- Resumption ---
+
+static void *resumption_open(const struct stage *stage, size_t option) {
+  struct local *local = echo_open(stage, option);
+  if (local == NULL) {
+    return NULL;
+  }
+  local->clock_cost = cost_of_clock();
+  local->session = SSL_get1_session(local->client.ssl);
+  SSL_shutdown(local->client.ssl);  // a session whose connection is cut isn't resumed
+  half_close(&local->client);
+  half_close(&local->server);
+  return local;
+}
+
+const struct kind local_resumption = {resumption_open, handshake_run, local_close};
+
+// --- Bulk ---
+
+static uint8_t plain[BULK_BYTES];
+static uint8_t sealed[BULK_ROOM];
+
+static void *bulk_open(const struct stage *stage, size_t option) {
+  struct local *local = echo_open(stage, option);
+  if (local != NULL) {
+    local->clock_cost = cost_of_clock();
+  }
+  return local;
+}
+
+// Returns how much ciphertext it gave, 0 when it failed.
+static size_t seal(struct tls_half *half) {
+  for (size_t at = 0; at < BULK_BYTES; at += RECORD_BYTES) {
+    if (SSL_write(half->ssl, plain + at, RECORD_BYTES) != RECORD_BYTES) {
+      return 0;
+    }
+  }
+  return half_take(half, sealed, sizeof(sealed));
+}
+
+static bool unseal(struct tls_half *half, size_t len) {
+  if (!half_give(half, sealed, len)) {
+    return false;
+  }
+  for (size_t at = 0; at < BULK_BYTES; at += RECORD_BYTES) {
+    if (SSL_read(half->ssl, plain + at, RECORD_BYTES) != RECORD_BYTES) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool down_run(void *self, struct turn *turn) {
+  struct local *local = self;
+  while (turn_goes_on(turn)) {
+    uint64_t since = thread_nanos();
+    size_t len = seal(&local->server);
+    charge(local, turn, since);
+    if (len == 0 || !unseal(&local->client, len)) {
+      return fail_tls("bulk in process failed");
+    }
+    turn_add(turn);
+  }
+  return true;
+}
+
+static bool up_run(void *self, struct turn *turn) {
+  struct local *local = self;
+  while (turn_goes_on(turn)) {
+    size_t len = seal(&local->client);
+    uint64_t since = thread_nanos();
+    bool good = len != 0 && unseal(&local->server, len);
+    charge(local, turn, since);
+    if (!good) {
+      return fail_tls("bulk in process failed");
+    }
+    turn_add(turn);
+  }
+  return true;
+}
+
+const struct kind local_down = {bulk_open, down_run, local_close};
+const struct kind local_up = {bulk_open, up_run, local_close};

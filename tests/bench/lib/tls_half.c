@@ -29,10 +29,10 @@ static bool sign_itself(struct identity *identity) {
          X509_sign(certificate, identity->key, EVP_sha256()) != 0;
 }
 
-bool identity_make(struct identity *identity) {
+bool identity_make(struct identity *identity, enum key_kind kind) {
   *identity = (struct identity){
       .certificate = X509_new(),
-      .key = EVP_EC_gen("P-256"),
+      .key = kind == KEY_ECDSA_P256 ? EVP_EC_gen("P-256") : EVP_RSA_gen(2048),
       .chain_pem = BIO_new(BIO_s_mem()),
       .key_pem = BIO_new(BIO_s_mem()),
   };

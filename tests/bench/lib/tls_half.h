@@ -11,7 +11,9 @@
 // More than a flight of a handshake here, or a record of an echo, ever takes.
 enum { FLIGHT_ROOM = 8192 };
 
-// A server's certificate, ECDSA P-256, signed by itself, with its key.
+enum key_kind { KEY_ECDSA_P256, KEY_RSA_2048 };
+
+// A server's certificate, signed by itself, with its key.
 struct identity {
   X509 *certificate;
   EVP_PKEY *key;
@@ -25,7 +27,7 @@ struct tls_half {
   BIO *out;
 };
 
-bool identity_make(struct identity *identity);
+bool identity_make(struct identity *identity, enum key_kind kind);
 void identity_free(struct identity *identity);
 
 // pem_bytes views what a BIO of identity holds.
