@@ -45,6 +45,16 @@ DEPS_TEST=(
   strace                             # watches
 )
 
+# What tlsagent is measured beside: tests/bench/peers installs them, and its smoke test does without what isn't there.
+DEPS_PEERS=(
+  haproxy             # peer
+  hitch               # peer
+  libnginx-mod-stream # peer
+  nginx-light         # peer
+  openssl             # certificates
+  stunnel4            # peer
+)
+
 # What of the named packages isn't installed.
 _deps_missing() {
   local package
@@ -55,9 +65,10 @@ _deps_missing() {
   done
 }
 
-# deps_for_building and deps_for_testing install what is missing, or say how and stop.
+# deps_for_building, deps_for_testing and deps_for_peers install what is missing, or say how and stop.
 deps_for_building() { _deps_install "${DEPS_BUILD[@]}"; }
 deps_for_testing() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_TEST[@]}"; }
+deps_for_peers() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_PEERS[@]}"; }
 
 _deps_install() {
   if ! command -v dpkg-query >/dev/null; then
