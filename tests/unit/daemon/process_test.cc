@@ -43,9 +43,9 @@ TEST(Process, AreTheDescriptorsNeededCounted) {
   limits.descriptors = 40;
   limits.descriptors_per_owner = 20;
   limits.context_editions = 7;
-  EXPECT_EQ(10u + 20 + 40 + 7 * 4 + 35 + 3 * 256 + 64, process_descriptors_needed(&limits, 3));
+  EXPECT_EQ(10u + 2 * 20 + 40 + 7 * 4 + 35 + 3 * 256 + 64, process_descriptors_needed(&limits, 3));
   limits.sessions_per_owner = 1000000;
-  EXPECT_EQ(10u + 20 + 40 + 7 * 4 + CLOSER_PENDING_MAX + 256 + 64,
+  EXPECT_EQ(10u + 2 * 20 + 40 + 7 * 4 + CLOSER_PENDING_MAX + 256 + 64,
             process_descriptors_needed(&limits, 1));
 }
 
