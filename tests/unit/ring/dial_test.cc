@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/folder.h"
 #include "tests/unit/ring/ring_fixture.h"
 
 // Stands in front of the C library's: two.addresses.test has two, and the first refuses.
@@ -151,6 +153,96 @@ TEST_F(Dial, IsARefusalTold) {
   EXPECT_EQ(-1, result.fd);
   EXPECT_EQ(ECONNREFUSED, result.os_errno);
   EXPECT_EQ(0, result.gai_error);
+}
+
+class DialUnix : public Dial {
+ protected:
+  status_t StartUnix(const std::string &path, struct dial **out) {
+    return dial_unix_start(resolver_, path.c_str(), OnDone, this, out);
+  }
+  dial_result DialUnixAndWait(const std::string &path) {
+    int before = num_done_;
+    OnWorker([&] {
+      struct dial *dial = nullptr;
+      EXPECT_TRUE(status_ok(StartUnix(path, &dial)));
+      EXPECT_EQ(before, num_done_);  // never from inside
+    });
+    while (num_done_ == before) {
+      std::this_thread::yield();
+    }
+    return result_;
+  }
+  int Listen(const std::string &path, int backlog) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    memcpy(address.sun_path, path.c_str(), path.size());
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(0, bind(fd, reinterpret_cast<sockaddr *>(&address), sizeof(address)));
+    EXPECT_EQ(0, listen(fd, backlog));
+    return fd;
+  }
+  // The longest that a path can be.
+  std::string LongPath() {
+    std::string path = folder_ / "s";
+    return path + std::string(107 - path.size(), 'x');
+  }
+  Folder folder_;
+};
+
+TEST_F(DialUnix, DoesItConnect) {
+  for (const std::string &path : {folder_ / "s", LongPath()}) {
+    int listener = Listen(path, 5);
+    dial_result result = DialUnixAndWait(path);
+    ASSERT_GE(result.fd, 0) << result.os_errno;
+    EXPECT_EQ(FD_CLOEXEC, fcntl(result.fd, F_GETFD));
+    EXPECT_EQ(0, fcntl(result.fd, F_GETFL) & O_NONBLOCK);
+    int accepted = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    WriteAll(result.fd, "hello");
+    EXPECT_EQ("hello", ReadAll(accepted, 5));
+    close(accepted);
+    close(result.fd);
+    close(listener);
+  }
+}
+
+TEST_F(DialUnix, IsAPathThatIsNothingTold) {
+  EXPECT_EQ(ENOENT, DialUnixAndWait(folder_ / "nobody").os_errno);
+  close(Listen(folder_ / "gone", 5));
+  dial_result result = DialUnixAndWait(folder_ / "gone");
+  EXPECT_EQ(-1, result.fd);
+  EXPECT_EQ(ECONNREFUSED, result.os_errno);
+  EXPECT_EQ(0, result.gai_error);
+}
+
+TEST_F(DialUnix, IsAPathThatDoesNotFitRefused) {
+  OnWorker([&] {
+    struct dial *dial = nullptr;
+    EXPECT_EQ(STATUS_INVALID_ARGUMENT, StartUnix("", &dial).code);
+    EXPECT_EQ(STATUS_INVALID_ARGUMENT, StartUnix(LongPath() + "x", &dial).code);
+  });
+}
+
+TEST_F(DialUnix, MayItBeCancelledWhileNobodyAccepts) {
+  int listener = Listen(folder_ / "full", 0);
+  std::vector<int> waiting;
+  for (int i = 0; i < 2; i++) {
+    waiting.push_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address = {};
+    socklen_t len = sizeof(address);
+    ASSERT_EQ(0, getsockname(listener, reinterpret_cast<sockaddr *>(&address), &len));
+    connect(waiting.back(), reinterpret_cast<sockaddr *>(&address), len);
+  }
+  OnWorker([&] {
+    struct dial *dial = nullptr;
+    ASSERT_TRUE(status_ok(StartUnix(folder_ / "full", &dial)));
+    dial_cancel(dial);
+  });
+  OnWorker([] {});
+  EXPECT_EQ(0, num_done_);
+  for (int fd : waiting) {
+    close(fd);
+  }
+  close(listener);
 }
 
 TEST_F(Dial, IsANameThatDoesNotResolveTold) {

@@ -55,6 +55,9 @@ class Listener {
       EXPECT_TRUE(loop_.Until([this] { return listener_ == nullptr; }));
     }
   }
+  struct listener *get() {
+    return listener_;
+  }
   std::vector<int> accepted;
 
  private:
@@ -84,6 +87,40 @@ TEST(Listener, IsEveryConnectionAccepted) {
   for (int fd : clients) {
     close(fd);
   }
+}
+
+TEST(Listener, DoConnectionsWaitWhileItIsPaused) {
+  Loop loop;
+  ListeningSocket socket;
+  Listener listener(loop, socket.fd);
+  loop.Turns(3);
+  listener_pause(listener.get(), true);
+  std::vector<int> clients;
+  for (int i = 0; i < 5; i++) {
+    clients.push_back(socket.Connect());
+  }
+  loop.Turns(20);
+  EXPECT_LE(listener.accepted.size(), 1u) << "the one that was waited for already";
+  listener_pause(listener.get(), true);  // twice is harmless
+  listener_pause(listener.get(), false);
+  listener_pause(listener.get(), false);
+  EXPECT_TRUE(loop.Until([&] { return listener.accepted.size() == 5; }));
+  for (int fd : clients) {
+    close(fd);
+  }
+}
+
+TEST(Listener, MayItBeClosedWhilePaused) {
+  Loop loop;
+  ListeningSocket socket;
+  Listener listener(loop, socket.fd);
+  listener_pause(listener.get(), true);
+  loop.Turns(3);
+  listener.Close();
+  int client = socket.Connect();
+  loop.Turns(5);
+  EXPECT_EQ(0u, listener.accepted.size());
+  close(client);
 }
 
 TEST(Listener, DoesANonBlockingSocketWork) {

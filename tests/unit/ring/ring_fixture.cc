@@ -88,6 +88,7 @@ const stream_events Stream::kEvents = {
       OwnerOf(stream)->closed = true;
       OwnerOf(stream)->stream_ = nullptr;
     },
+    [](struct stream *stream) { OwnerOf(stream)->rooms++; },
 };
 
 Stream::Stream(Loop &loop, int fd, int flags, size_t max_queued) : loop_(loop) {

@@ -55,6 +55,7 @@ class Stream {
   int ends = 0;
   int end_errno = -1;
   int sents = 0;
+  int rooms = 0;
   int sent_errno = -1;
   bool closed = false;
   std::function<void(slice)> on_data;  // besides remembering

@@ -176,6 +176,84 @@ TEST(StreamIn, DoesTheLastOfManyWordsCount) {
 // ---------------------------------------------------------------------------------------------
 // The end
 
+// Buffers of 4 KiB, and as soon as one was full, large ones, for as long as they are filled.
+TEST(StreamIn, DoesMuchComeInLargePieces) {
+  for (int flags : {(int)STREAM_PLAIN, (int)STREAM_WITH_FDS}) {
+    Loop loop;
+    SocketPair pair;
+    Stream stream(loop, pair.ReleaseOurs(), flags);
+    size_t largest = 0;
+    stream.on_data = [&](slice data) {
+      largest = std::max(largest, data.len);
+      stream_receive(stream.get());
+    };
+    std::string data = Pattern(200000);
+    stream_receive_bulk(stream.get());
+    EXPECT_FALSE(stream_receives_much(stream.get()));
+    WriteAll(pair.theirs, data.substr(0, 100000));
+    stream_receive(stream.get());
+    EXPECT_TRUE(loop.Until([&] { return stream.received.size() == 100000; }));
+    WriteAll(pair.theirs, data.substr(100000));
+    EXPECT_TRUE(loop.Until([&] { return stream.received.size() == data.size(); }));
+    EXPECT_TRUE(stream.received == data);
+    EXPECT_GT(largest, 4096u);
+    EXPECT_LE(largest, (size_t)LOOP_LARGE_BUFFER_SIZE);
+    WriteAll(pair.theirs, "little");
+    EXPECT_TRUE(loop.Until([&] { return stream.received.size() == data.size() + 6; }));
+    EXPECT_FALSE(stream_receives_much(stream.get()));
+  }
+}
+
+TEST(StreamIn, IsMuchOnlyForWhomItWasAskedAndUntilItRests) {
+  Loop loop;
+  SocketPair pair;
+  Stream stream(loop, pair.ReleaseOurs(), STREAM_PLAIN);
+  size_t largest = 0;
+  stream.on_data = [&](slice data) {
+    largest = std::max(largest, data.len);
+    stream_receive(stream.get());
+  };
+  WriteAll(pair.theirs, Pattern(50000));
+  stream_receive(stream.get());
+  EXPECT_TRUE(loop.Until([&] { return stream.received.size() == 50000; }));
+  EXPECT_EQ(4096u, largest);
+  stream.on_data = nullptr;
+  stream_receive_bulk(stream.get());
+  WriteAll(pair.theirs, Pattern(4096));
+  EXPECT_TRUE(loop.Until([&] { return stream.received.size() == 54096; }));
+  EXPECT_TRUE(stream_receives_much(stream.get()));
+  stream_rest(stream.get());
+  EXPECT_FALSE(stream_receives_much(stream.get()));
+}
+
+// However many want much, so many get it, and none of them waits for it.
+TEST(StreamIn, DoMoreThanAFewGetMuchInCommonBuffers) {
+  Loop loop;
+  const int kStreams = LOOP_BULK_STREAMS + 4;
+  std::vector<std::unique_ptr<SocketPair>> pairs;
+  std::vector<std::unique_ptr<Stream>> streams;
+  std::string data = Pattern(50000);
+  for (int i = 0; i < kStreams; i++) {
+    pairs.emplace_back(new SocketPair);
+    streams.emplace_back(new Stream(loop, pairs.back()->ReleaseOurs(), STREAM_PLAIN));
+    stream_receive_bulk(streams.back()->get());
+    WriteAll(pairs.back()->theirs, data);
+  }
+  for (auto &stream : streams) {
+    KeepReceiving(*stream);
+  }
+  EXPECT_TRUE(loop.Until([&] {
+    return std::all_of(streams.begin(), streams.end(),
+                       [&](auto &stream) { return stream->received.size() == data.size(); });
+  }));
+  int num_bulk = 0;
+  for (auto &stream : streams) {
+    EXPECT_TRUE(stream->received == data);
+    num_bulk += stream_receives_much(stream->get());
+  }
+  EXPECT_LE(num_bulk, (int)LOOP_BULK_STREAMS);
+}
+
 TEST(StreamIn, IsAResetToldAsAnError) {
   for (int flags : {STREAM_PLAIN, STREAM_CONTINUOUS}) {
     Loop loop;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstring>
 #include <random>
 #include <string>
 #include <thread>
@@ -114,6 +115,56 @@ TEST(StreamOut, IsThereACeiling) {
   EXPECT_TRUE(stream.Append(std::string(1000, 'x')));
   EXPECT_FALSE(stream.Append("x"));
   EXPECT_EQ(1000u, stream_unsent(stream.get()));
+}
+
+// What is on its way leaves the queue, and that is told once, before all of it has arrived.
+TEST(StreamOut, IsRoomToldBeforeAllIsSent) {
+  Loop loop;
+  SocketPair pair;
+  Stream stream(loop, pair.ReleaseOurs(), STREAM_PLAIN, 4 << 20);
+  int rooms_before = -1;
+  stream.on_sent = [&] { rooms_before = stream.rooms; };
+  stream.Send(std::string(1 << 20, 'x'));
+  loop.Turns(5);
+  EXPECT_EQ(0, stream.rooms);
+  stream.Send(std::string(1 << 20, 'y'));
+  std::thread reader([&] { ReadAll(pair.theirs, 2 << 20); });
+  EXPECT_TRUE(loop.Until([&] { return stream.sents == 1; }));
+  reader.join();
+  EXPECT_EQ(1, rooms_before);
+  EXPECT_EQ(1, stream.rooms);
+}
+
+TEST(StreamOut, MayTheCeilingBeRaised) {
+  Loop loop;
+  SocketPair pair;
+  Stream stream(loop, pair.ReleaseOurs(), STREAM_PLAIN, 1000);
+  EXPECT_TRUE(stream.Append(std::string(1000, 'x')));
+  EXPECT_FALSE(stream.Append("y"));
+  stream_set_max_queued(stream.get(), 2000);
+  EXPECT_TRUE(stream.Append(std::string(1000, 'y')));
+  EXPECT_FALSE(stream.Append("z"));
+  stream_flush(stream.get());
+  EXPECT_TRUE(loop.Until([&] { return stream.sents == 1; }));
+  EXPECT_EQ(std::string(1000, 'x') + std::string(1000, 'y'), ReadAll(pair.theirs, 2000));
+  EXPECT_TRUE(stream.Append(std::string(2000, 'z'))) << "of both queues";
+}
+
+// The memory that was sent is wiped, but of streams without secrets.
+TEST(StreamOut, IsOnlyTheUnsecretLeftInMemory) {
+  for (int flags : {(int)STREAM_PLAIN, (int)STREAM_NO_SECRETS}) {
+    Loop loop;
+    SocketPair pair;
+    Stream stream(loop, pair.ReleaseOurs(), flags);
+    std::string data = Pattern(2000);
+    EXPECT_TRUE(stream.Append(data));
+    const uint8_t *memory = bytes_peek(stream_output(stream.get())).data;
+    stream_flush(stream.get());
+    EXPECT_TRUE(loop.Until([&] { return stream.sents == 1; }));
+    EXPECT_EQ(data, ReadAll(pair.theirs, data.size()));
+    bool is_left = memcmp(memory, data.data(), data.size()) == 0;
+    EXPECT_EQ(flags == STREAM_NO_SECRETS, is_left);
+  }
 }
 
 TEST(StreamOut, IsThePeersBackPressureFelt) {

@@ -137,6 +137,44 @@ TEST(Stream, DoesThePeerSeeTheClose) {
   }
 }
 
+TEST(Stream, IsAResetSeenByTcpAndAnEndByOthers) {
+  for (bool tcp : {false, true}) {
+    Loop loop;
+    SocketPair pair(tcp);
+    Stream stream(loop, pair.ReleaseOurs(), STREAM_PLAIN);
+    stream_receive(stream.get());
+    stream.Send("bye");
+    ASSERT_TRUE(loop.Until([&] { return stream.sents == 1; }));
+    EXPECT_EQ("bye", ReadAll(pair.theirs, 3));
+    stream_reset(stream.get());
+    ASSERT_TRUE(loop.Until([&] { return stream.closed; }));
+    ASSERT_TRUE(loop.UntilIdle());
+    EXPECT_EQ(0, stream.ends) << "the owner has asked for it, and hears nothing";
+    char byte;
+    EXPECT_EQ(tcp ? -1 : 0, recv(pair.theirs, &byte, 1, 0));
+    EXPECT_TRUE(!tcp || errno == ECONNRESET) << errno;
+  }
+}
+
+TEST(Stream, MayItBeResetWhateverIsUnderWay) {
+  for (bool tcp : {false, true}) {
+    for (int flags : {(int)STREAM_PLAIN, (int)STREAM_CONTINUOUS}) {
+      Loop loop;
+      SocketPair pair(tcp);
+      Stream stream(loop, pair.ReleaseOurs(), flags, 64 << 20);
+      stream_receive(stream.get());
+      stream.Send(std::string(32 << 20, 'x'));
+      WriteAll(pair.theirs, "y");
+      loop.Turns(3);
+      stream_reset(stream.get());
+      stream_reset(stream.get());
+      stream_close(stream.get());
+      ASSERT_TRUE(loop.Until([&] { return stream.closed; }));
+      ASSERT_TRUE(loop.UntilIdle());
+    }
+  }
+}
+
 TEST(Stream, MayItBeClosedFromItsOwnEvents) {
   for (int flags = 0; flags < 4; flags++) {
     for (int event = 0; event < 3; event++) {

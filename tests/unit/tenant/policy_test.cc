@@ -40,6 +40,38 @@ TEST(Policy, AnAddressInBracketsIsNoCharacterSet) {
   EXPECT_FALSE(Allows("[::1]:*", "::2", 443));
 }
 
+bool AllowsUnix(const char *pattern, const char *path) {
+  const char *patterns[] = {pattern};
+  struct policy policy = {patterns, 1};
+  return policy_allows_unix(&policy, path);
+}
+
+TEST(Policy, APathIsAllowedByAPatternOfItsOwn) {
+  EXPECT_TRUE(AllowsUnix("unix:/run/app.sock", "/run/app.sock"));
+  EXPECT_FALSE(AllowsUnix("unix:/run/app.sock", "/run/app.sock2"));
+  EXPECT_FALSE(AllowsUnix("unix:/run/app.sock", "/run/app.soc"));
+  EXPECT_TRUE(AllowsUnix("unix:/run/*/s?", "/run/anything/s1"));
+  EXPECT_TRUE(AllowsUnix("unix:*", "/anywhere"));
+}
+
+TEST(Policy, LetterCaseCountsInPaths) {
+  EXPECT_FALSE(AllowsUnix("unix:/run/app.sock", "/run/APP.sock"));
+  EXPECT_FALSE(AllowsUnix("UNIX:/run/app.sock", "/run/app.sock"));
+}
+
+TEST(Policy, HostsAndPathsAreKeptApart) {
+  EXPECT_FALSE(AllowsUnix("*:*", "/run/app.sock"));
+  EXPECT_FALSE(AllowsUnix("*", "/run/app.sock"));
+  EXPECT_FALSE(AllowsUnix("localhost:443", "/run/app.sock"));
+  EXPECT_FALSE(Allows("unix:/run/app.sock", "unix", 443));
+  EXPECT_FALSE(AllowsUnix("unix:443", "/443"));
+}
+
+TEST(Policy, NoPathIsAllowedByDefault) {
+  struct policy policy = {nullptr, 0};
+  EXPECT_FALSE(policy_allows_unix(&policy, "/run/app.sock"));
+}
+
 TEST(Policy, AHostTooLongForTheNetworkMatchesNothing) {
   EXPECT_FALSE(Allows("*:*", std::string(600, 'a').c_str(), 443));
 }
@@ -47,6 +79,8 @@ TEST(Policy, AHostTooLongForTheNetworkMatchesNothing) {
 TEST(Policy, APatternNeedsBothParts) {
   EXPECT_TRUE(policy_pattern_valid("a:1"));
   EXPECT_TRUE(policy_pattern_valid("[::1]:443"));
+  EXPECT_TRUE(policy_pattern_valid("unix:/run/app.sock"));
+  EXPECT_FALSE(policy_pattern_valid("unix:"));
   EXPECT_FALSE(policy_pattern_valid("a"));
   EXPECT_FALSE(policy_pattern_valid(":1"));
   EXPECT_FALSE(policy_pattern_valid("a:"));
