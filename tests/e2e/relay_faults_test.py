@@ -441,7 +441,7 @@ class NeverReading(FaultsTest):
             backs.append(listening.accept()[0])
         self.pump(backs if who == "clients" else clients)
         if not timing.SANITIZER:
-            self.assertLess(self.daemon.rss_bytes() - memory, self.COUNT * MIB // 2 + 8 * MIB)
+            self.assertLess(self.daemon.rss_bytes() - memory, self.COUNT * MIB)
         self.assertIdle()
         self.assertUndisturbed(self.rpc)
         for sock in clients + backs:
