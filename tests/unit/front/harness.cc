@@ -170,8 +170,8 @@ void FrontTest::SetUpTestSuite() {
   }
 }
 
-FrontTest::FrontTest() : fds_before_(NumOpenFds()) {
-  struct worker_config workers = {2, 256, 64, 16384, 4};
+FrontTest::FrontTest(unsigned num_workers) {
+  struct worker_config workers = {num_workers, 256, 64, 16384, 4};
   const char *why = "";
   EXPECT_TRUE(status_ok(worker_pool_new(&workers, &workers_, &why))) << why;
   EXPECT_TRUE(status_ok(resolver_new(1, 8, &resolver_)));

@@ -51,7 +51,7 @@ void Write(int fd, const std::string &data);
 class FrontTest : public testing::Test {
  protected:
   static void SetUpTestSuite();
-  FrontTest();
+  explicit FrontTest(unsigned num_workers = 2);
   ~FrontTest() override;
 
   // Begins to accept on front_listener_, and to go on to back_end_.
@@ -80,7 +80,6 @@ class FrontTest : public testing::Test {
   struct worker_pool *workers_ = nullptr;
 
  private:
-  size_t fds_before_;
   struct tenant *tenant_ = nullptr;
   struct client *client_ = nullptr;
   struct resolver *resolver_ = nullptr;
