@@ -827,10 +827,13 @@ class RelayFaults : public RelayTest {
   void TearDown() override {
     Run([this] { loop_set_faults(worker_loop(worker()), nullptr); });
   }
-  void Suffer(std::vector<struct fault> table) {
-    table_ = table;
-    faults_ = {table_.data(), table_.size()};
-    Run([this] { loop_set_faults(worker_loop(worker()), &faults_); });
+  // On the worker, which may still look at those of before.
+  void Suffer(const std::vector<struct fault> &table) {
+    Run([&] {
+      table_ = table;
+      faults_ = {table_.data(), table_.size()};
+      loop_set_faults(worker_loop(worker()), &faults_);
+    });
   }
   std::vector<struct fault> table_;
   struct faults faults_ = {};
