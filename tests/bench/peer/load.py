@@ -44,13 +44,13 @@ class BackEnd:
 class Load:
     """A run of tlsagent-load that has been started."""
 
-    def __init__(self, program, cpus, port, words, folder, nicer):
+    def __init__(self, program, cpus, port, words, folder, yields):
         self.out = tempfile.NamedTemporaryFile(dir=folder, prefix="load-", suffix=".json")
         self.log = tempfile.TemporaryFile(dir=folder)
         command = [program, "--workload", *map(str, words), "--workers", "1", "--tls-min", "1.3", "--groups", servers.GROUP,
                    "--ciphersuites", servers.SUITE, "--insecure", "--sni", "localhost", "--quiet", "--json", self.out.name,
                    f"{servers.HOST}:{port}"]
-        self.process = processes.start(command, cpus, nicer, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        self.process = processes.start(command, cpus, yields, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=self.log)
 
     def alive(self):

@@ -137,7 +137,7 @@ def storm(bench, running):
     # It yields the cpu to the echoes' load whenever that has something to do: else its own handshakes were measured.
     lead = bench.size["warmup"]  # before the echoes' own, and after them
     storming = bench.start_load(running[0], "handshake", "-c", 64, "-r", STORM_RATE, "-d", f"{seconds + 3 * lead}s",
-                                nicer=15)
+                                yields=True)
     time.sleep(lead)
     told = bench.load(running[0], "echo", "-c", connections, "-r", rate, "-d", f"{seconds}s", "--warmup", f"{lead / 2}s",
                       "--size", ECHO_BYTES)

@@ -106,8 +106,8 @@ class Bench:
 
     # What measures ask for.
 
-    def start_load(self, running, *words, nicer=0):
-        return load.Load(self.options.load, {self.options.load_cpu}, running.port, words, self.folder, nicer)
+    def start_load(self, running, *words, yields=False):
+        return load.Load(self.options.load, {self.options.load_cpu}, running.port, words, self.folder, yields)
 
     def wait_load(self, started):
         return started.wait()
