@@ -281,11 +281,17 @@ class Relay:
         with open(os.path.join(setting.folder, f"tlsagentd-{port}.log"), "wb") as log:
             daemon = processes.start(
                 [self.programs.tlsagentd, "--listen", f"unix:{agent}", "--workers", str(setting.workers),
-                 "--allow-dial", f"{setting.to[0]}:{setting.to[1]}", "--limit", f"sessions={setting.connections}",
-                 "--limit", f"sessions_per_owner={setting.connections}", "--log-level", "warning", "--drain-timeout", "1"],
+                 "--allow-dial", f"{setting.to[0]}:{setting.to[1]}", "--log-level", "warning", "--drain-timeout", "1",
+                 *self.limits(sessions=setting.connections, connections=64, descriptors=256)],
                 setting.cpus, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         _await(lambda: os.path.exists(agent), daemon, f"tlsagentd ({log.name})")
         return daemon, f"unix:{agent}"
+
+    @staticmethod
+    def limits(**values):
+        """What is not needed is low: all that could be open has to fit RLIMIT_NOFILE."""
+        return [word for name, value in values.items() for suffix in ("", "_per_owner")
+                for word in ("--limit", f"{name}{suffix}={value}")]
 
     def start_front(self, setting, port, agent):
         with open(os.path.join(setting.folder, f"relay-{port}.log"), "wb") as log:
