@@ -847,7 +847,8 @@ struct tlsagent_relay_options {
 // struct tlsagent_session_relay_reply has the descriptor.
 struct tlsagent_session_relay_reply {
   int fd;           // the caller's to close, close-on-exec; tlsagent_free() leaves it open
-  bool kernel_tls;  // whether the kernel does the records and fd is the caller's own socket again
+  bool kernel_tls;  // whether the kernel does the records and fd is the caller's own socket again;
+                    // false where tlsagent_agent_info() says that "ktls" isn't available
 };
 
 // struct tlsagent_session_connect_request asks for a client session.

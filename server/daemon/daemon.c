@@ -64,6 +64,7 @@ static status_t start_server(struct daemon *daemon) {
       .policy = &daemon->policy,
       .workers = daemon->workers,
       .resolver = daemon->resolver,
+      .kernel_has_tls = process_kernel_has_tls(),
   };
   service_start(&service);
   struct rpc_config config = {

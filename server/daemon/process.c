@@ -1,6 +1,8 @@
 #include "server/daemon/process.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -119,6 +121,19 @@ int process_wait_signal(void) {
   sigaction(SIGINT, &action, NULL);
   pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
   return number;
+}
+
+// A socket takes the protocol on only when it is connected: that this one isn't is what a kernel
+// with TLS finds fault with.
+bool process_kernel_has_tls(void) {
+  static const char name[] = "tls";
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return false;
+  }
+  bool has = setsockopt(fd, IPPROTO_TCP, TCP_ULP, name, sizeof(name)) != 0 && errno == ENOTCONN;
+  close(fd);
+  return has;
 }
 
 // The protocol is one datagram, and systemd asks programs to write it themselves rather than load a

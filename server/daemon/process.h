@@ -29,6 +29,10 @@ void process_block_signals(void);
 // process.
 int process_wait_signal(void);
 
+// process_kernel_has_tls asks the kernel whether it can do TLS records (kTLS). Asking may load the
+// module for it, where the process may do that.
+bool process_kernel_has_tls(void);
+
 // process_notify tells the service manager, if there is one, in the protocol of sd_notify(3).
 void process_notify(const char *state);
 

@@ -70,6 +70,12 @@ struct capability {
 
 enum { CAPABILITIES_MAX = 32 };
 
+static const char *why_no_kernel_tls(void) {
+  return environment.config.kernel_has_tls
+             ? "this kernel has TLS, but handing it the keys is not built: the relay serves"
+             : "this kernel has no TLS, or keeps it from tlsagentd: the relay serves";
+}
+
 static size_t list_capabilities(struct capability *out) {
   bool dial = environment.config.policy->num_dial_patterns > 0;
   const struct tls_library_info *library = tls_library_info();
@@ -78,8 +84,8 @@ static size_t list_capabilities(struct capability *out) {
       {"memory", true, "ciphertext by calls"},
       {"fd", true, "ciphertext by a descriptor passed with the call"},
       {"dial", dial, dial ? "to targets of --allow-dial" : "start tlsagentd with --allow-dial"},
-      {"relay", false, "not implemented yet"},
-      {"ktls", false, "not implemented yet"},
+      {"relay", true, "plaintext by a descriptor, and listeners of the daemon's own"},
+      {"ktls", false, why_no_kernel_tls()},
       {"decisions", true, "server name and pre-shared keys"},
       {"events", true, "key log and messages"},
       {"resumption", true, "by id and by ticket, as either role"},

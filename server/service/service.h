@@ -3,6 +3,7 @@
 #ifndef TLSAGENT_SERVER_SERVICE_SERVICE_H_
 #define TLSAGENT_SERVER_SERVICE_SERVICE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "server/base/limits.h"
@@ -23,6 +24,7 @@ struct service_config {
   const struct policy *policy;
   struct worker_pool *workers;
   struct resolver *resolver;
+  bool kernel_has_tls;  // what Info says of it; nothing uses it
 };
 
 // service_start tells the handlers what they stand on, once, before the RPC server starts.

@@ -189,6 +189,14 @@ class Info(E2ETest):
             if not capability.available:
                 self.assertTrue(capability.detail, f"{capability.name}: why not?")
 
+    def test_it_tells_whether_the_kernel_has_tls(self):
+        """The daemon has asked by now, which may have loaded the module."""
+        ktls, = [c for c in self.rpc.agent.Info().capabilities if c.name == "ktls"]
+        with open("/proc/sys/net/ipv4/tcp_available_ulp") as names:
+            listed = "tls" in names.read().split()
+        self.assertFalse(ktls.available)
+        self.assertTrue(ktls.detail.startswith("this kernel has TLS," if listed else "this kernel has no TLS,"), ktls.detail)
+
     def test_it_tells_its_workers_and_where_trust_is(self):
         info = self.rpc.agent.Info()
         paths = ssl.get_default_verify_paths()

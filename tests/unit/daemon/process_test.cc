@@ -8,6 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <string>
+
 #include "server/ring/closer.h"
 #include "tests/unit/daemon/harness.h"
 
@@ -155,6 +158,19 @@ TEST(Process, IsTheJournalOnlyWhatStandardErrorIs) {
   EXPECT_FALSE(UnderJournal(other.c_str()));
   EXPECT_FALSE(UnderJournal("nonsense"));
   EXPECT_FALSE(process_under_journal());
+}
+
+// It is told what the kernel lists; the asking comes first, because it may load the module.
+TEST(Process, IsTheKernelsTlsSeenWhereItIs) {
+  bool has = process_kernel_has_tls();
+  std::ifstream list("/proc/sys/net/ipv4/tcp_available_ulp");
+  ASSERT_TRUE(list.is_open());
+  std::string name;
+  bool listed = false;
+  while (list >> name) {
+    listed = listed || name == "tls";
+  }
+  EXPECT_EQ(listed, has);
 }
 
 }  // namespace

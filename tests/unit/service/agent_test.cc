@@ -48,6 +48,15 @@ bool HasCapability(const V1(InfoResponse) * info, const std::string &name, bool 
   return false;
 }
 
+std::string DetailOf(const V1(InfoResponse) * info, const std::string &name) {
+  for (size_t i = 0; i < info->n_capabilities; i++) {
+    if (name == info->capabilities[i]->name) {
+      return info->capabilities[i]->detail;
+    }
+  }
+  return "";
+}
+
 TEST_F(Agent, DoesItTellWhatItCanDo) {
   auto request = New<V1(InfoRequest)>();
   auto info = client_.Call(request);
@@ -63,7 +72,16 @@ TEST_F(Agent, DoesItTellWhatItCanDo) {
   EXPECT_STRNE("", info->default_ciphers);
   EXPECT_TRUE(HasCapability(info.response.get(), "memory", true));
   EXPECT_TRUE(HasCapability(info.response.get(), "fd", true));
-  EXPECT_TRUE(HasCapability(info.response.get(), "relay", false));
+  EXPECT_TRUE(HasCapability(info.response.get(), "relay", true));
+}
+
+// Either way it is the relay that serves (the harness says that the kernel has none).
+TEST_F(Agent, DoesItTellWhyTheKernelDoesNoRecords) {
+  auto info = client_.Call(New<V1(InfoRequest)>());
+  ASSERT_EQ(0, info.code) << info.message;
+  EXPECT_TRUE(HasCapability(info.response.get(), "ktls", false));
+  EXPECT_EQ("this kernel has no TLS, or keeps it from tlsagentd: the relay serves",
+            DetailOf(info.response.get(), "ktls"));
 }
 
 // All that Lib/ssl.py of Python wants to know at its import.
