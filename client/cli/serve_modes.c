@@ -1,6 +1,4 @@
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/cli/http.h"
+#include "client/cli/program.h"
 #include "client/cli/pump.h"
 #include "client/cli/serve.h"
 #include "client/cli/show.h"
@@ -117,60 +116,12 @@ static int forward(const struct serving *serving) {
 
 // --- A program for each connection ---
 
-enum { VARIABLE_SIZE = 600, VARIABLES_MAX = 5 };
-
-// What the program is told in its environment.
-struct environment {
-  char text[VARIABLES_MAX][VARIABLE_SIZE];
-  char **list;
-};
-
-static bool fill_environment(struct environment *out, const struct serving *serving) {
-  const struct tlsagent_negotiated *negotiated = serving->session->negotiated;
-  size_t num = 0;
-  while (environ[num] != NULL) {
-    num++;
-  }
-  out->list = calloc(num + VARIABLES_MAX + 1, sizeof(char *));
-  if (out->list == NULL) {
-    return false;
-  }
-  memcpy(out->list, environ, num * sizeof(char *));
-  snprintf(out->text[0], VARIABLE_SIZE, "TLS_VERSION=%s", negotiated->version_name);
-  snprintf(out->text[1], VARIABLE_SIZE, "TLS_CIPHER=%s", negotiated->cipher.name);
-  snprintf(out->text[2], VARIABLE_SIZE, "TLS_SERVER_NAME=%s", negotiated->server_name);
-  snprintf(out->text[3], VARIABLE_SIZE, "TLS_ALPN=%.*s", (int)negotiated->alpn.len,
-           negotiated->alpn.len != 0 ? (const char *)negotiated->alpn.data : "");
-  snprintf(out->text[4], VARIABLE_SIZE, "TLS_PEER=%s", serving->peer);
-  for (size_t i = 0; i < VARIABLES_MAX; i++) {
-    out->list[num + i] = out->text[i];
-  }
-  return true;
-}
-
-// The program begins with the signals as a shell has them, whatever this one does with its own.
-static int spawn(pid_t *out, const char *command, int fd, char **environment) {
-  char shell[] = "sh";
+static int start_shell(pid_t *out, const char *command, int fd,
+                       const struct program_environment *environment) {
+  char shell[] = "/bin/sh";
   char flag[] = "-c";
   char *arguments[] = {shell, flag, (char *)command, NULL};
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  sigset_t none;
-  sigset_t defaults;
-  sigemptyset(&none);
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGPIPE);
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, fd, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, fd, STDOUT_FILENO);
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  const int why = posix_spawn(out, "/bin/sh", &files, &attributes, arguments, environment);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  return why;
+  return program_start(out, arguments, fd, environment);
 }
 
 static void wait_for(pid_t child) {
@@ -178,7 +129,8 @@ static void wait_for(pid_t child) {
   }
 }
 
-static int run_program(const struct serving *serving, char **environment) {
+static int run_program(const struct serving *serving,
+                       const struct program_environment *environment) {
   struct channel *channel = serving->channel;
   int ends_of_pair[2];
   pid_t child;
@@ -187,7 +139,7 @@ static int run_program(const struct serving *serving, char **environment) {
     channel_drop(channel);
     return complain(channel->cli, EXIT_IO, "cannot make a socket pair: %s", strerrordesc_np(why));
   }
-  const int why = spawn(&child, serving->options->exec, ends_of_pair[1], environment);
+  const int why = start_shell(&child, serving->options->exec, ends_of_pair[1], environment);
   close(ends_of_pair[1]);
   int code;
   if (why != 0) {
@@ -206,15 +158,15 @@ static int run_program(const struct serving *serving, char **environment) {
 }
 
 static int exec(const struct serving *serving) {
-  struct environment environment = {0};
+  struct program_environment environment = {0};
   int code;
-  if (fill_environment(&environment, serving)) {
-    code = run_program(serving, environment.list);
+  if (program_environment_init(&environment, serving->session->negotiated, serving->peer)) {
+    code = run_program(serving, &environment);
   } else {
     channel_drop(serving->channel);
     code = complain(serving->channel->cli, EXIT_IO, "out of memory");
   }
-  free(environment.list);
+  program_environment_cleanup(&environment);
   return code;
 }
 
