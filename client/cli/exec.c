@@ -1,4 +1,7 @@
-// tlsagent exec: a program whose Pythons do their TLS by way of tlsagentd.
+// tlsagent exec: a program whose Pythons do their TLS by way of tlsagentd. --relay is in
+// exec_relay.c.
+
+#include "client/cli/exec.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,22 +13,38 @@
 
 #include "client/cli/beside.h"
 #include "client/cli/commands.h"
-#include "client/cli/private_daemon.h"
 
-struct exec {
-  const char *python_dir;
-  bool private_daemon;
-};
+#define MEMBER(member) offsetof(struct exec, member)
 
 static const struct option_row OPTIONS[] = {
-    {"private", 'p', OPTION_FLAG, offsetof(struct exec, private_daemon), NULL,
+    {"private", 'p', OPTION_FLAG, MEMBER(private_daemon), NULL,
      "start a daemon for COMMAND alone, even when one is running"},
-    {"python-dir", 0, OPTION_TEXT, offsetof(struct exec, python_dir), "DIR",
+    {"python-dir", 0, OPTION_TEXT, MEMBER(python_dir), "DIR",
      "where Python's _ssl module is (default: $TLSAGENT_PYTHON_DIR, or where it is installed)"},
+    {"relay", 0, OPTION_FLAG, MEMBER(relay), NULL,
+     "inetd style: do TLS on the socket that is standard input; COMMAND gets the plaintext"},
+    {"client", 0, OPTION_FLAG, MEMBER(client), NULL, "--relay: be the TLS client"},
+    {"servername", 0, OPTION_TEXT, MEMBER(server_name), "NAME",
+     "--relay --client: the name to ask for and to check"},
+    {"cafile", 0, OPTION_TEXT, MEMBER(cafile), "FILE",
+     "--relay --client: certificates to trust (default: the daemon's system store)"},
+    {"system", 0, OPTION_FLAG, MEMBER(system), NULL,
+     "--relay --client: trust the system store beside --cafile"},
+    {"insecure", 'k', OPTION_FLAG, MEMBER(insecure), NULL,
+     "--relay --client: take any certificate"},
+    {"client-ca", 0, OPTION_TEXT, MEMBER(client_ca), "FILE",
+     "--relay: ask clients for a certificate that one in FILE vouches for"},
+    {"client-cert", 0, OPTION_TEXT, MEMBER(client_cert), "NEED",
+     "required or optional, with --client-ca (default: required)"},
+    {"idle-timeout", 0, OPTION_NUMBER, MEMBER(idle_timeout), "SECONDS",
+     "--relay: end the connection after so long without a byte either way (default: never)"},
+    {"total-timeout", 0, OPTION_NUMBER, MEMBER(total_timeout), "SECONDS",
+     "--relay: end the connection after so long in any case (default: never)"},
+    CONTEXT_OPTIONS(exec),
 };
+enum { NUM_OPTIONS = sizeof(OPTIONS) / sizeof(OPTIONS[0]) };
 
-// What shells and env(1) say of a command that they can't run. They aren't in EXIT_TABLE because
-// every other code is the command's own.
+// They aren't in EXIT_TABLE because every other code is the command's own.
 enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 #define MODULE "_ssl.abi3.so"
@@ -86,8 +105,8 @@ static int find_daemon(const struct cli *cli, char out_address[PRIVATE_ADDRESS_S
   return nobody && cli->socket == NULL ? EXIT_OK : complain_error(cli, &error);
 }
 
-static int have_daemon(const struct cli *cli, const struct exec *options,
-                       char out_address[PRIVATE_ADDRESS_SIZE]) {
+int exec_have_daemon(const struct cli *cli, const struct exec *options,
+                     char out_address[PRIVATE_ADDRESS_SIZE]) {
   if (options->private_daemon) {
     return cli->socket == NULL
                ? private_daemon_start(cli, NULL, out_address)
@@ -99,6 +118,11 @@ static int have_daemon(const struct cli *cli, const struct exec *options,
 }
 
 // --- The command ---
+
+int complain_command(const struct cli *cli, const char *command, int why) {
+  complain(cli, EXIT_IO, "cannot run %s: %s", command, strerrordesc_np(why));
+  return why == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
+}
 
 // An empty element would be the current folder: none is made.
 static int prepend_python_path(const struct cli *cli, const char *folder) {
@@ -122,19 +146,15 @@ static int prepend_python_path(const struct cli *cli, const char *folder) {
 static int become(const struct cli *cli, char *const *arguments) {
   signal(SIGPIPE, SIG_DFL);
   execvp(arguments[0], arguments);
-  const int why = errno;
-  complain(cli, EXIT_IO, "cannot run %s: %s", arguments[0], strerrordesc_np(why));
-  return why == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
+  return complain_command(cli, arguments[0], errno);
 }
 
-static int run(const struct cli *cli, const void *given, char *const *arguments) {
-  const struct exec *options = given;
+static int exec_python(const struct cli *cli, const struct exec *options, char *const *arguments) {
   char folder[PATH_MAX];
   char address[PRIVATE_ADDRESS_SIZE];
-  int code = cli->json ? complain(cli, EXIT_USAGE, "exec has nothing to say in JSON") : EXIT_OK;
-  code = code != EXIT_OK ? code : find_folder(cli, options, folder);
+  int code = find_folder(cli, options, folder);
   code = code != EXIT_OK ? code : prepend_python_path(cli, folder);
-  code = code != EXIT_OK ? code : have_daemon(cli, options, address);
+  code = code != EXIT_OK ? code : exec_have_daemon(cli, options, address);
   if (code != EXIT_OK) {
     return code;
   }
@@ -142,12 +162,79 @@ static int run(const struct cli *cli, const void *given, char *const *arguments)
   return become(cli, arguments);
 }
 
+// --- Which of the two? ---
+
+static bool is_given(const struct option_row *row, const void *options) {
+  const void *at = (const char *)options + row->offset;
+  switch (row->kind) {
+    case OPTION_FLAG:
+      return *(const bool *)at;
+    case OPTION_TEXT:
+    case OPTION_STRING:
+      return *(const char *const *)at != NULL;
+    default:
+      return *(const uint32_t *)at != 0;
+  }
+}
+
+static bool needs_relay(const struct option_row *row) {
+  return row->offset != MEMBER(private_daemon) && row->offset != MEMBER(python_dir) &&
+         row->offset != MEMBER(relay);
+}
+
+static int check_relay(const struct cli *cli, const struct exec *options) {
+  if (options->python_dir != NULL) {
+    return complain(cli, EXIT_USAGE,
+                    "--python-dir is for commands that do TLS by themselves: not with --relay");
+  }
+  if (options->client && (options->client_ca != NULL || options->client_cert != NULL)) {
+    return complain(cli, EXIT_USAGE, "--client-ca and --client-cert are for servers");
+  }
+  if (!options->client && (options->cafile != NULL || options->insecure || options->system ||
+                           options->server_name != NULL)) {
+    return complain(cli, EXIT_USAGE,
+                    "--cafile, --system, --insecure and --servername need --client");
+  }
+  if (options->client && options->server_name == NULL && !options->insecure) {
+    return complain(cli, EXIT_USAGE,
+                    "--client needs --servername NAME to check the certificate, or --insecure");
+  }
+  return EXIT_OK;
+}
+
+static int check(const struct cli *cli, const struct exec *options) {
+  if (cli->json) {
+    return complain(cli, EXIT_USAGE, "exec has nothing to say in JSON");
+  }
+  if (options->relay) {
+    return check_relay(cli, options);
+  }
+  for (size_t i = 0; i < NUM_OPTIONS; i++) {
+    if (needs_relay(&OPTIONS[i]) && is_given(&OPTIONS[i], options)) {
+      return complain(cli, EXIT_USAGE,
+                      "--%s needs --relay: without it exec does no TLS itself, COMMAND does",
+                      OPTIONS[i].name);
+    }
+  }
+  return EXIT_OK;
+}
+
+static int run(const struct cli *cli, const void *given, char *const *arguments) {
+  const struct exec *options = given;
+  const int code = check(cli, options);
+  if (code != EXIT_OK) {
+    return code;
+  }
+  return options->relay ? exec_relay(cli, options, arguments)
+                        : exec_python(cli, options, arguments);
+}
+
 const struct command EXEC_COMMAND = {
     .name = "exec",
     .arguments = "[--] COMMAND [ARGUMENT...]",
-    .summary = "run a program whose Pythons do TLS by tlsagentd",
+    .summary = "run a program whose Pythons do TLS by tlsagentd, or on a socket's plaintext",
     .options = OPTIONS,
-    .num_options = sizeof(OPTIONS) / sizeof(OPTIONS[0]),
+    .num_options = NUM_OPTIONS,
     .size = sizeof(struct exec),
     .num_arguments = 1,
     .verbatim = true,
@@ -155,5 +242,8 @@ const struct command EXEC_COMMAND = {
     .examples =
         "  tlsagent exec -- python3 app.py\n"
         "  tlsagent exec --private -- python3 -m asyncio\n"
-        "  tlsagent exec -- sh -c 'python3 server.py & python3 client.py'\n",
+        "  tlsagent exec -- sh -c 'python3 server.py & python3 client.py'\n"
+        "  socat TCP-LISTEN:8443,fork,reuseaddr \\\n"
+        "    EXEC:'tlsagent exec --relay --cert both.pem -- date',nofork\n"
+        "  ExecStart=tlsagent exec --relay --cert both.pem -- cat  # systemd: Accept=yes\n",
 };

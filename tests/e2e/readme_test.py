@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -11,6 +12,7 @@ import unittest
 import daemon
 import peers
 import pki
+import relays
 import timing
 from e2e import E2ETest
 
@@ -176,7 +178,8 @@ class Examples(E2ETest):
             if "app.py" in line and timing.SANITIZER:
                 continue  # the module needs the sanitizer's runtime in Python
             with self.subTest(line):
-                (self.check_server if "tlsagent serve" in line else self.check_command)(line)
+                checks = {"socat": self.check_inetd, "tlsagent serve": self.check_server, "tlsagent relay": self.check_relay}
+                next((check for word, check in checks.items() if word in line), self.check_command)(line)
 
     def check_command(self, line):
         done = self.run_against(pki.server("ecdsa"), line)
@@ -195,6 +198,26 @@ class Examples(E2ETest):
         self.assertEqual(page.returncode, 0, page.stderr)
         self.assertIn("TLSv1.3", page.stdout)
         self.assertEqual(server.wait(), 0, server.text())
+
+    def check_relay(self, line):
+        """On a free port; Ctrl-C ends it."""
+        command = re.sub(r"--listen \S+", "--listen 127.0.0.1:0", line.split("  #")[0])
+        relay = peers.Program("bash", "-c", "exec " + command, cwd=self.installed.prefix, env=self.installed.environment)
+        self.addCleanup(relay.stop)
+        relay.wait_for(rb"relaying 127\.0\.0\.1:\d+ to ")
+        relay.process.send_signal(signal.SIGINT)
+        self.assertEqual(relay.wait(), 0, relay.text())
+
+    def check_inetd(self, line):
+        """Its command tells the year, on a free port, and knows nothing of TLS."""
+        port = peers.free_port()
+        command = line.split("  #")[0].replace("socat ", "socat -d -d ").replace("8443", str(port))
+        server = peers.Program("bash", "-c", "exec " + command, cwd=self.installed.prefix, env=self.installed.environment)
+        self.addCleanup(server.stop)
+        server.wait_for(rb"listening on")
+        with relays.tls(relays.dial(f"{relays.LOOPBACK}:{port}")) as sock:
+            self.assertRegex(relays.read_all(sock)[0], rb"20\d\d")
+            sock.unwrap().close()
 
 
 class Pages(unittest.TestCase):
