@@ -51,18 +51,30 @@ void tlsagent_free(void *reply) {
   tla_arena_free(&owner->arena);
 }
 
-void tla_reply_drop(const struct tla_method *method, void *reply) {
-  if (reply == NULL) {
-    return;
+static void close_if_open(int fd) {
+  if (fd >= 0) {
+    close(fd);
   }
-  for (size_t i = 0; i < method->reply->num_fields; i++) {
-    const struct tla_field *field = &method->reply->fields[i];
-    const int *fd = (const int *)((const uint8_t *)reply + field->offset);
-    if (field->kind == TLA_FD && *fd >= 0) {
-      close(*fd);
+}
+
+// Those of the messages in it, too: a session may come with its relay.
+static void close_fds(const struct tla_message *message, const void *base) {
+  for (size_t i = 0; i < message->num_fields; i++) {
+    const struct tla_field *field = &message->fields[i];
+    const void *at = (const uint8_t *)base + field->offset;
+    if (field->kind == TLA_FD) {
+      close_if_open(*(const int *)at);
+    } else if (field->kind == TLA_POINTER && *(const void *const *)at != NULL) {
+      close_fds(field->message, *(const void *const *)at);
     }
   }
-  tlsagent_free(reply);
+}
+
+void tla_reply_drop(const struct tla_method *method, void *reply) {
+  if (reply != NULL) {
+    close_fds(method->reply, reply);
+    tlsagent_free(reply);
+  }
 }
 
 static bool fail_decode(struct tlsagent_error *error, const struct tla_method *method,
