@@ -195,6 +195,48 @@ TEST(Passing, DoesADescriptorComeWithTheReplyThatNamesIt) {
   close(file);
 }
 
+// One that isn't the reply's own, but of a message in it; and not of others, which come without.
+bool AnswerAccept(FakePeer &peer, const FakeCall &call, const std::vector<int> &fds) {
+  Tlsagent__V1__AcceptResponse response = TLSAGENT__V1__ACCEPT_RESPONSE__INIT;
+  Tlsagent__V1__Progress progress = TLSAGENT__V1__PROGRESS__INIT;
+  Tlsagent__V1__RelayResponse relay = TLSAGENT__V1__RELAY_RESPONSE__INIT;
+  progress.state = TLSAGENT__V1__STATE__STATE_DONE;
+  response.session = 1;
+  response.progress = &progress;
+  response.relay = fds.empty() ? nullptr : &relay;
+  peer.Answer(call, Pack(&response.base), fds);
+  return true;
+}
+
+TEST(Passing, DoesARelayComeWithItsSessionInOneCall) {
+  const int file = FileWith("relay");
+  std::vector<int> fds = {file};
+  FakeDaemon daemon([&](FakePeer &peer, const FakeCall &call) {
+    return call.method == "Accept" && AnswerAccept(peer, call, fds);
+  });
+  Client client(daemon);
+  const size_t before = OpenDescriptors();
+  const tlsagent_relay_options options = {};
+  tlsagent_session_accept_request request = {};
+  request.transport.path = TLSAGENT_PATH_MEMORY;
+  request.relay = &options;
+  tlsagent_session_accept_reply *reply;
+  ASSERT_TRUE(tlsagent_session_accept(client, &reply, &request, 0, &client.error))
+      << client.error.message;
+  ASSERT_NE(reply->relay, nullptr);
+  EXPECT_EQ(Contents(reply->relay->fd), "relay");
+  EXPECT_NE(fcntl(reply->relay->fd, F_GETFD) & FD_CLOEXEC, 0);
+  close(reply->relay->fd);
+  tlsagent_free(reply);
+  EXPECT_TRUE(tlsagent_session_accept(client, nullptr, &request, 0, &client.error));
+  EXPECT_EQ(OpenDescriptors(), before) << "one that nobody wants is closed";
+  fds.clear();
+  ASSERT_TRUE(tlsagent_session_accept(client, &reply, &request, 0, &client.error));
+  EXPECT_EQ(reply->relay, nullptr);
+  tlsagent_free(reply);
+  close(file);
+}
+
 TEST(Passing, IsADescriptorThatNobodyWantsClosed) {
   const int file = FileWith("relay");
   FakeDaemon daemon([&](FakePeer &peer, const FakeCall &call) {
