@@ -107,7 +107,8 @@ class Bench:
     # What measures ask for.
 
     def start_load(self, running, *words, yields=False):
-        return load.Load(self.options.load, {self.options.load_cpu}, running.port, words, self.folder, yields)
+        return load.Load(self.options.load, {self.options.load_cpu}, running.port, words, self.folder,
+                         yields and not self.options.smoke)  # where others work too, what yields may wait for long
 
     def wait_load(self, started):
         return started.wait()
@@ -180,7 +181,7 @@ class Bench:
         """What a server does once, it does here. None: it doesn't start."""
         try:
             started = self.start(stack, measure, contender)
-            for one in started:
+            for one in started if not self.options.smoke else ():
                 self.load(one, "handshake", "-c", 4, "-n", min(100, self.size["handshakes"]))
             return started
         except Failed as failed:
