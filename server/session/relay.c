@@ -21,9 +21,10 @@ enum {
   // What one large receive can bring, and records add to it or have left of it.
   BULK_ROOM = LOOP_LARGE_BUFFER_SIZE + 2 * RECORD,
   GREETING_MAX = 4096,
-  QUIET_SECONDS = 1,  // after which the engine's buffers go
-  LOOK_MILLIS = 50,   // between looks at how far a TCP reader is
-  LINGER_SECONDS = 5  // to get the last bytes out when nothing more is to be waited for
+  QUIET_SECONDS = 1,   // after which the engine's buffers go
+  LOOK_MILLIS = 50,    // between looks at how far a TCP reader is
+  STUCK_SECONDS = 60,  // without a byte taken, for a peer to go on reading what is left for it
+  LINGER_SECONDS = 5   // to get the last bytes out when nothing more is to be waited for
 };
 
 struct relay {
@@ -44,6 +45,8 @@ struct relay {
   clock_time gives_up;  // when nothing more is waited for, or CLOCK_NEVER
   uint64_t idle_nanos;
   uint64_t total_nanos;
+  size_t unsent;     // of the last bytes, when they were last looked at
+  clock_time moved;  // when there were more of them
   struct timer tick;
 };
 
@@ -428,9 +431,21 @@ static bool has_passed(clock_time when, clock_time now) {
   return when != CLOCK_NEVER && when <= now;
 }
 
-static void give_up(struct relay *relay) {
+// A peer may take its time over the last bytes, as it may where a kernel has them.
+static bool still_takes(struct relay *relay, clock_time now) {
+  size_t unsent = transport_unsent(relay->session);
+  if (unsent != relay->unsent) {
+    relay->unsent = unsent;
+    relay->moved = now;
+  }
+  return unsent > 0 && now - relay->moved < STUCK_SECONDS * NANOS_PER_SECOND;
+}
+
+static void give_up(struct relay *relay, clock_time now) {
   if (relay->session->failed) {
     finish(relay);
+  } else if (still_takes(relay, now)) {
+    relay->gives_up = clock_add(now, LINGER_SECONDS * NANOS_PER_SECOND);
   } else {
     fail_time(relay, "the peer did not answer close_notify, and nobody reads the plaintext");
   }
@@ -438,7 +453,7 @@ static void give_up(struct relay *relay) {
 
 static void look_at_clock(struct relay *relay, clock_time now) {
   if (has_passed(relay->gives_up, now)) {
-    give_up(relay);
+    give_up(relay, now);
   } else if (relay->session->failed) {
     return;
   } else if (has_passed(after(relay->started, relay->total_nanos), now)) {

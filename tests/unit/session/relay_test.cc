@@ -425,6 +425,21 @@ TEST_F(TcpRelay, IsAPeerThatNeverAnswersCloseNotifyGivenUpWhenNobodyReads) {
   EXPECT_EQ(0, PeerErrno());
 }
 
+// Past the time after which a peer that only owes its close_notify is given up.
+TEST_F(RelayTest, IsALateReaderWaitedForThoughThePlaintextSideHasGone) {
+  Shake(ENGINE_SERVER);
+  Begin();
+  const std::string data = Pattern(300 << 10);
+  ASSERT_TRUE(WriteTo(near_, data));
+  CloseNear();
+  std::this_thread::sleep_for(std::chrono::seconds(6));
+  EXPECT_FALSE(HasEnded());
+  EXPECT_TRUE(ReadPeer(peer_, data.size()) == data);
+  EXPECT_TRUE(PeerHearsEnd());
+  peer_shutdown(peer_.get());
+  EXPECT_EQ(TLS_ERROR_NONE, Kind());
+}
+
 // ---------------------------------------------------------------------------------------------
 // Bounds
 
