@@ -1,7 +1,9 @@
 #include "server/ring/dial.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +36,14 @@ struct dial {
   void *owner;
 
   struct lookup lookup;
-  struct addrinfo *next;        // the address to try next
-  struct addrinfo unix_socket;  // the only one, of dial_unix_start
-  struct sockaddr_un unix_address;
+  struct addrinfo *next;  // the address to try next
+  struct addrinfo known;  // the only one, where there is nothing to look up
+  union {
+    struct sockaddr any;
+    struct sockaddr_in ipv4;
+    struct sockaddr_in6 ipv6;
+    struct sockaddr_un path;
+  } address;
   unsigned num_tried;
 
   int fd;  // of the address being tried; -1 without
@@ -207,7 +214,36 @@ static void init(struct dial *dial, struct resolver *resolver) {
   dial->lookup.answered.run = on_resolved;
 }
 
-static status_t start(struct dial *dial) {
+static void know(struct dial *dial, int family, socklen_t len) {
+  dial->address.any.sa_family = (sa_family_t)family;
+  dial->known = (struct addrinfo){.ai_family = family,
+                                  .ai_socktype = SOCK_STREAM,
+                                  .ai_addr = &dial->address.any,
+                                  .ai_addrlen = len};
+  dial->next = &dial->known;
+}
+
+// The plain forms of an address, which listeners dial again and again: getaddrinfo(3) costs ten
+// times as much.
+static bool is_plain_address(struct dial *dial, const char *host, uint16_t port) {
+  if (inet_pton(AF_INET, host, &dial->address.ipv4.sin_addr) == 1) {
+    dial->address.ipv4.sin_port = htons(port);
+    know(dial, AF_INET, sizeof(dial->address.ipv4));
+    return true;
+  }
+  if (inet_pton(AF_INET6, host, &dial->address.ipv6.sin6_addr) == 1) {
+    dial->address.ipv6.sin6_port = htons(port);
+    know(dial, AF_INET6, sizeof(dial->address.ipv6));
+    return true;
+  }
+  return false;
+}
+
+static status_t start(struct dial *dial, const char *host, uint16_t port) {
+  if (is_plain_address(dial, host, port)) {
+    start_connecting(dial);
+    return OK_STATUS;
+  }
   if (lookup_numeric(&dial->lookup)) {
     dial->next = dial->lookup.addresses;
     start_connecting(dial);
@@ -228,7 +264,7 @@ status_t dial_start(struct resolver *resolver, const char *host, uint16_t port,
   dial->done = done;
   dial->owner = owner;
   if (status_ok(status)) {
-    status = start(dial);
+    status = start(dial, host, port);
   }
   if (!status_ok(status)) {
     free_dial(dial);
@@ -236,18 +272,6 @@ status_t dial_start(struct resolver *resolver, const char *host, uint16_t port,
   }
   *out = dial;
   return OK_STATUS;
-}
-
-static void describe_unix(struct dial *dial, const char *path) {
-  dial->unix_address.sun_family = AF_UNIX;
-  memcpy(dial->unix_address.sun_path, path, strlen(path));
-  dial->unix_socket = (struct addrinfo){
-      .ai_family = AF_UNIX,
-      .ai_socktype = SOCK_STREAM,
-      .ai_addr = (struct sockaddr *)&dial->unix_address,
-      .ai_addrlen = sizeof(dial->unix_address),
-  };
-  dial->next = &dial->unix_socket;
 }
 
 status_t dial_unix_start(struct resolver *resolver, const char *path,
@@ -261,7 +285,8 @@ status_t dial_unix_start(struct resolver *resolver, const char *path,
   init(dial, resolver);
   dial->done = done;
   dial->owner = owner;
-  describe_unix(dial, path);
+  memcpy(dial->address.path.sun_path, path, strlen(path));
+  know(dial, AF_UNIX, sizeof(dial->address.path));
   start_connecting(dial);
   *out = dial;
   return OK_STATUS;
