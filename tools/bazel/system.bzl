@@ -4,10 +4,12 @@ TLSAGENT_OPENSSL=PREFIX takes OpenSSL from PREFIX instead: any version from 3.0 
 """
 
 _LIBRARIES = [
-    # (target, pkg-config names, oldest version that will do, Debian package)
+    # (target, pkg-config names, oldest version that will do, Debian package, headers in /usr/include that are linked
+    # into this repository too: Bazel keeps a list of that folder from when it was first configured, and a library that
+    # was installed since isn't in it)
     ("openssl", ["libssl", "libcrypto"], "3.0", "libssl-dev"),
     ("liburing", ["liburing"], "2.3", "liburing-dev"),
-    ("jansson", ["jansson"], "2.14", "libjansson-dev"),
+    ("jansson", ["jansson"], "2.14", "libjansson-dev", ["jansson.h", "jansson_config.h"]),
     ("protobuf_c", ["libprotobuf-c"], "1.4", "libprotobuf-c-dev"),
     ("gtest", ["gmock_main"], "1.12", "libgmock-dev"),
     ("python", ["python3"], "3.11", "python3-dev"),  # headers only: an extension links no libpython
@@ -53,7 +55,7 @@ def _check_version(ctx, name, modules, oldest, package, search):
         version = _pkg_config(ctx, search, ["--modversion", modules[0]])[0]
         fail("%s is %s, and %s or newer is needed (Debian package %s)." % (name, version, oldest, package))
 
-def _library(ctx, name, modules, oldest, package):
+def _library(ctx, name, modules, oldest, package, headers = []):
     search = _openssl_search_path(ctx) if name == "openssl" else ""
     _check_version(ctx, name, modules, oldest, package, search)
 
@@ -62,6 +64,12 @@ def _library(ctx, name, modules, oldest, package):
     for flag in _pkg_config(ctx, search, ["--cflags-only-I"] + modules):
         includes.append("%s/include%d" % (name, len(includes)))
         ctx.symlink(flag[len("-I"):], includes[-1])
+
+    if headers and not includes:
+        includes.append(name + "/include")
+        directory = _pkg_config(ctx, search, ["--variable=includedir"] + modules)[0]
+        for header in headers:
+            ctx.symlink(directory + "/" + header, includes[0] + "/" + header)
 
     libs = _pkg_config(ctx, search, ["--libs"] + modules)
 
