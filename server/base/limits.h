@@ -37,8 +37,8 @@ extern "C" {
   X(context_bytes, 1048576, 65536, 4194304, "bytes of one change, and of what is trusted")  \
   X(listeners, 64, 1, 65536, "listeners whose connections are relayed")                     \
   X(listeners_per_owner, 48, 1, 65536, "the same of one user id")                           \
-  X(descriptors, 3072, 16, 1000000, "descriptors received and not yet used")                \
-  X(descriptors_per_owner, 2304, 16, 1000000, "the same of one user id")                    \
+  X(descriptors, 1536, 16, 1000000, "descriptors received and not yet used")                \
+  X(descriptors_per_owner, 1152, 16, 1000000, "the same of one user id")                    \
   X(resolver_queue, 256, 1, 65536, "host names waiting to be resolved")
 
 struct limits {
