@@ -21,6 +21,7 @@ demo() {
   demo_fetch
   demo_refuse
   demo_serve
+  demo_relay
   demo_ask
   if [[ -n ${4:-} ]]; then demo_public "$4"; fi
   demo_stop
@@ -206,6 +207,40 @@ demo_serve() {
   port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' serve.log)
   run_or_die curl --silent --show-error --cacert ca.pem "https://localhost:$port/" | tee served
   check "curl trusts it and has the page" "tlsagent serve" served
+}
+
+# demo_plain: a service that knows nothing of TLS, on a port that the kernel chose.
+demo_plain() {
+  printf 'This page came from a service without TLS.\n' >plain.txt
+  /usr/bin/python3 - <<'PYTHON' >plain.log 2>&1 &
+import http.server
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+with open("plain.port", "w") as file:
+    print(server.server_address[1], file=file)
+server.serve_forever()
+PYTHON
+  DEMO_PIDS+=($!)
+  until_there '^[0-9]' plain.port
+}
+
+demo_relay() {
+  demo_plain
+  local port
+  port=$(cat plain.port)
+  step "TLS before a service that has none" \
+    "The relay listens, and starts a daemon of its own, which shakes hands, passes plaintext on to Python's http.server and" \
+    "back, and ends with it. No call of anybody's is on the way of the bytes."
+  printf '    $ tlsagent relay --listen 127.0.0.1:0 --to 127.0.0.1:%s --cert server.pem --key server.key --verbose &\n' "$port"
+  tlsagent relay --listen 127.0.0.1:0 --to "127.0.0.1:$port" --cert server.pem --key server.key --verbose \
+    >relay.log 2>&1 </dev/null &
+  DEMO_PIDS+=($!)
+  until_there '^relaying' relay.log
+  local front
+  front=$(sed -n 's/^relaying .*:\([0-9]*\) to .*/\1/p' relay.log)
+  run_or_die curl --silent --show-error --cacert ca.pem "https://localhost:$front/plain.txt" | tee relayed
+  check "curl has the plain service's page, by TLS" "a service without TLS" relayed
+  until_there 'bytes in' relay.log
+  indent <relay.log
 }
 
 demo_ask() {
