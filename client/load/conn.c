@@ -62,15 +62,23 @@ static void disconnect(int fd) {
   (void)connect(fd, &nobody, sizeof(nobody));  // without it the end is an ordinary one
 }
 
-static void cancel_ops(struct conn *conn) {
+static void cancel_in(struct conn *conn) {
   if (conn->in_busy) {
     channel_cancel(&conn->channel, &conn->in);
   }
+  conn->in_busy = false;
+}
+
+static void cancel_out(struct conn *conn) {
   if (conn->out_busy) {
     channel_cancel(&conn->channel, &conn->out);
   }
-  conn->in_busy = false;
   conn->out_busy = false;
+}
+
+static void cancel_ops(struct conn *conn) {
+  cancel_in(conn);
+  cancel_out(conn);
 }
 
 // Closes whatever is open, at once. The shard is told when it is gone.
@@ -378,7 +386,9 @@ void conn_read(struct conn *conn) {
   }
 }
 
+// A server may have answered, and so ended an operation, before all of its request was taken.
 void conn_write(struct conn *conn, struct slice data) {
+  cancel_out(conn);
   conn->out =
       (struct session_op){.kind = SESSION_WRITE, .data = data, .done = on_out, .owner = conn};
   conn->out_busy = true;
@@ -425,10 +435,7 @@ static void shut(struct conn *conn, bool await_peer) {
   conn->phase_began = clock_now();
   list_remove(&conn->link);
   expect_progress(conn);
-  if (conn->in_busy) {
-    channel_cancel(&conn->channel, &conn->in);
-    conn->in_busy = false;
-  }
+  cancel_ops(conn);
   conn->out = (struct session_op){
       .kind = SESSION_SHUTDOWN, .await_peer = await_peer, .done = on_out, .owner = conn};
   conn->out_busy = true;

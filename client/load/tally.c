@@ -100,7 +100,8 @@ void tally_note_tls(struct tally *tally, enum phase phase, const struct tls_erro
   bool has_name = error->reason[0] != '\0' && reason != error->reason;
   snprintf(text, sizeof(text), "%s%s%s%s", reason, has_name ? " (" : "",
            has_name ? error->reason : "", has_name ? ")" : "");
-  tally_note(tally, phase, kinds[error->kind], text);
+  const size_t num_kinds = sizeof(kinds) / sizeof(kinds[0]);  // a newer daemon may know more
+  tally_note(tally, phase, (size_t)error->kind < num_kinds ? kinds[error->kind] : "tls", text);
 }
 
 void tally_add(struct tally *tally, const struct tally *other) {
