@@ -40,10 +40,16 @@ static void forbid(struct refusal *refusal) {
               "--allow-dial unix:PATH");
 }
 
+// A pattern with * would be matched by what leads out of its folder.
+static bool goes_up(const char *path) {
+  const size_t len = strlen(path);
+  return strstr(path, "/../") != NULL || (len >= 3 && strcmp(path + len - 3, "/..") == 0);
+}
+
 static void read_unix(const char *path, struct front_target *out, struct refusal *refusal) {
-  if (path[0] != '/' || strlen(path) >= sizeof(out->unix_path)) {
+  if (path[0] != '/' || strlen(path) >= sizeof(out->unix_path) || goes_up(path)) {
     refusal_set(refusal, STATUS_INVALID_ARGUMENT,
-                "to.unix_path is an absolute path of at most 107 bytes");
+                "to.unix_path is an absolute path of at most 107 bytes, without \"..\"");
     return;
   }
   snprintf(out->unix_path, sizeof(out->unix_path), "%s", path);

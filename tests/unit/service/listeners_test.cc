@@ -274,6 +274,10 @@ TEST_F(Listeners, IsATargetThatIsNoneRefused) {
   ExpectRefused(STATUS_INVALID_ARGUMENT, "absolute");
   Unix("/run/allowed/" + std::string(95, 'x'));
   ExpectRefused(STATUS_INVALID_ARGUMENT, "107");
+  for (const char *way_out : {"/run/allowed/../docker.sock", "/run/allowed/.."}) {
+    Unix(way_out);
+    ExpectRefused(STATUS_INVALID_ARGUMENT, "..");
+  }
 }
 
 TEST_F(Listeners, IsOnlyAnAllowedTargetDialled) {
