@@ -36,6 +36,7 @@ struct relay {
   bool down_ended;       // close_notify is in the output
   bool reset_peer;       // what ended the relay is no end of the peer's stream
   bool over;             // both sides are being closed
+  bool failed;           // how it was then; the session may be closed later
   bool told;             // its end was told
   bool buffers_released;
   struct bytes waiting;  // plaintext that had no room in the output
@@ -115,6 +116,7 @@ static void tell_ended(struct relay *relay) {
 static void finish(struct relay *relay) {
   struct session *session = relay->session;
   relay->over = true;
+  relay->failed = session->failed;
   relay->ended = clock_now();
   timer_cancel(worker_loop(session->worker), &relay->tick);
   if (relay->reset_peer && session->stream != NULL) {
@@ -431,23 +433,32 @@ static bool has_passed(clock_time when, clock_time now) {
   return when != CLOCK_NEVER && when <= now;
 }
 
-// A peer may take its time over the last bytes, as it may where a kernel has them.
-static bool still_takes(struct relay *relay, clock_time now) {
-  size_t unsent = transport_unsent(relay->session);
+// Whether something waits to be sent, and a part of it was within the time: a reader may be slow.
+static bool still_takes(struct relay *relay, clock_time now, uint64_t nanos) {
+  size_t unsent = transport_unsent(relay->session) + stream_unsent(relay->plain);
   if (unsent != relay->unsent) {
     relay->unsent = unsent;
     relay->moved = now;
   }
-  return unsent > 0 && now - relay->moved < STUCK_SECONDS * NANOS_PER_SECOND;
+  return unsent > 0 && now - relay->moved < nanos;
 }
 
 static void give_up(struct relay *relay, clock_time now) {
   if (relay->session->failed) {
     finish(relay);
-  } else if (still_takes(relay, now)) {
+  } else if (still_takes(relay, now, STUCK_SECONDS * NANOS_PER_SECOND)) {
     relay->gives_up = clock_add(now, LINGER_SECONDS * NANOS_PER_SECOND);
   } else {
     fail_time(relay, "the peer did not answer close_notify, and nobody reads the plaintext");
+  }
+}
+
+// Bytes that go out slowly are no idleness either.
+static void end_idleness(struct relay *relay, clock_time now) {
+  if (still_takes(relay, now, relay->idle_nanos)) {
+    relay->active = now;
+  } else {
+    fail_time(relay, "the relay was idle for its idle time");
   }
 }
 
@@ -459,7 +470,7 @@ static void look_at_clock(struct relay *relay, clock_time now) {
   } else if (has_passed(after(relay->started, relay->total_nanos), now)) {
     fail_time(relay, "the relay has run for its total time");
   } else if (has_passed(after(relay->active, relay->idle_nanos), now)) {
-    fail_time(relay, "the relay was idle for its idle time");
+    end_idleness(relay, now);
   } else if (has_passed(quiet_at(relay), now)) {
     release_buffers(relay);
   }
@@ -580,7 +591,7 @@ bool session_relay_end(const struct session *session, struct relay_end *out) {
     return false;
   }
   *out = (struct relay_end){
-      .result = session->failed ? ENGINE_FAILED : ENGINE_CLOSED,
+      .result = relay->failed ? ENGINE_FAILED : ENGINE_CLOSED,
       .error = session_error(session),
       .bytes_read = session->bytes_read,
       .bytes_written = session->bytes_written,

@@ -781,6 +781,10 @@ TEST_F(RelayTest, IsTheEndToldToAllWhoWaitAndToWhoComesLate) {
   EXPECT_EQ(1, late.times) << "at once";
   EXPECT_EQ(ENGINE_CLOSED, late.end.result);
   EXPECT_EQ(0, forgotten.times);
+  Close(session_);
+  Ending last;
+  Await(&last);
+  EXPECT_EQ(ENGINE_CLOSED, last.end.result) << "as it was, whatever came of the session since";
 }
 
 TEST_F(RelayTest, IsASessionNoRelayUntilItIsOne) {
