@@ -77,6 +77,8 @@ enum {
   CALL = 8 * KIB,
   // A request is held as bytes, and unpacked in an arena of four times that.
   REQUEST_PER_BYTE = 5,
+  // Records of connections that nobody has fetched (FRONT_RECORDS_MAX), at 4 KiB.
+  LISTENER = 4096 * KIB,
   RESOLVING = 1 * KIB
 };
 
@@ -96,6 +98,8 @@ static uint64_t cost(const struct limits *limits, enum limit_id id) {
       return limits->request_bytes * REQUEST_PER_BYTE;
     case LIMIT_reply_bytes:
       return limits->reply_bytes;
+    case LIMIT_listeners:
+      return limits->listeners * LISTENER;
     case LIMIT_resolver_queue:
       return limits->resolver_queue * RESOLVING;
     default:

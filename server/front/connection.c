@@ -11,7 +11,7 @@
 #include "server/front/proxy.h"
 #include "server/ring/closer.h"
 
-enum { RECORD_BYTES_MAX = 8192 };
+enum { RECORD_BYTES_MAX = 2048 };
 
 struct opening;
 
@@ -192,7 +192,7 @@ static void join(struct connection *connection, int plain) {
       .total_nanos = config->total_nanos,
   };
   if (!status_ok(session_relay(connection->session, &relay))) {
-    fail(connection, FRONT_DIAL, session_error(connection->session));
+    fail_os(connection, FRONT_DIAL, ENOMEM, "relay");
     return;
   }
   free_opening(connection);
