@@ -14,6 +14,7 @@ static void on_timer(struct timer *timer);
 static void on_connected(struct ring_op *op, const struct op_result *result);
 static void on_in(struct session_op *op);
 static void on_out(struct session_op *op);
+static void on_read_wanted(struct task *task);
 static void on_connect_stopped(void *owner);
 
 void conn_init(struct conn *conn, struct shard *shard) {
@@ -22,6 +23,7 @@ void conn_init(struct conn *conn, struct shard *shard) {
   op_init(&conn->connect, OP_CONNECT, -1, on_connected);
   op_stopper_init(&conn->stopper, shard->loop, &conn->connect, on_connect_stopped, conn);
   timer_init(&conn->timer, on_timer);
+  task_init(&conn->read, on_read_wanted);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -63,6 +65,7 @@ static void disconnect(int fd) {
 }
 
 static void cancel_in(struct conn *conn) {
+  task_cancel(&conn->read);
   if (conn->in_busy) {
     channel_cancel(&conn->channel, &conn->in);
   }
@@ -380,10 +383,17 @@ static void on_out(struct session_op *op) {
 // ---------------------------------------------------------------------------------------------
 // For the workload
 
-void conn_read(struct conn *conn) {
+static void on_read_wanted(struct task *task) {
+  struct conn *conn = LIST_ENTRY(task, struct conn, read);
   if (!conn->in_busy) {
     submit_in(conn, SESSION_READ);
   }
+}
+
+// Not at once: what a server has sent before it was asked would be told inside this call, while the
+// operation it ends has only begun.
+void conn_read(struct conn *conn) {
+  task_schedule(conn->shard->loop, &conn->read, TASK_DATA);
 }
 
 // A server may have answered, and so ended an operation, before all of its request was taken.

@@ -53,6 +53,7 @@ struct conn {
   bool counts;   // it was begun while measuring
 
   struct timer timer;
+  struct task read;     // begins the next one
   clock_time deadline;  // CLOCK_NEVER: none
 
   // The operation under way, or to be begun when the connection is established.

@@ -110,6 +110,18 @@ def never_answer(server, sock):
     server.sockets.append(sock)
 
 
+def speak_unasked(text):
+    """In the very segment that ends the handshake."""
+    def talk(server, sock):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        with server.context.wrap_socket(sock, server_side=True) as tls:
+            tls.sendall(text)
+            tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+            tls.recv(1000)
+
+    return talk
+
+
 class Load(Cases):
     def load(self, *args, code=GOOD, trusting=True, **popen):
         """Runs it; CompletedProcess with text once its exit code is as expected."""
@@ -428,6 +440,17 @@ class Errors(Load):
         with Server(lambda _server, sock: (sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" * 10), sock.recv(1000)), raw=True) as server:
             report = self.report("-n", 2, "-c", 1, server.target, code=NOTHING)
         self.assertErrors(report, "handshake", "tls", "WRONG_VERSION_NUMBER")
+
+    def test_a_peer_that_speaks_before_it_is_asked(self):
+        with Server(speak_unasked(b"hello"), "tls12", raw=True) as server:
+            report = self.report("-w", "echo", "-n", 4, "-c", 2, server.target, code=NOTHING)
+        self.assertErrors(report, "transfer", "mismatch", "isn't what was sent")
+
+    @each(end=(b"", b"Connection: close\r\n"))
+    def test_an_answer_that_comes_before_its_request(self, end):
+        text = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + end + b"\r\n"
+        with Server(speak_unasked(text), "tls12", raw=True) as server:
+            self.load("-w", "http", "-d", "1s", "-c", 2, server.target)
 
     def test_a_stream_that_is_cut(self):
         def cut(_server, tls):
