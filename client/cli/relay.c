@@ -17,7 +17,7 @@
 #include "client/cli/private_daemon.h"
 #include "client/cli/text.h"
 
-enum { CONNECTIONS_DEFAULT = 4096, CONNECTIONS_MAX = 500000, IDLE_SECONDS = 600 };
+enum { CONNECTIONS_DEFAULT = 4096, CONNECTIONS_MAX = 500000, IDLE_SECONDS = 600, AHEAD_MAX = 256 };
 
 struct relay {
   struct context_options options;
@@ -125,6 +125,11 @@ static int read_addresses(struct relaying *relaying) {
                     "--to takes HOST:PORT or unix:PATH with an absolute path, not \"%s\"",
                     options->to);
   }
+  if (to->unix_path != NULL && relaying->options->client && !relaying->options->insecure &&
+      relaying->options->server_name == NULL) {
+    return complain(cli, EXIT_USAGE,
+                    "--client with --to unix:PATH needs --servername NAME: whom to verify");
+  }
   if (to->unix_path == NULL && endpoint_port(&to->endpoint) == 0) {
     return complain(cli, EXIT_USAGE, "--to: no such port: %s", to->endpoint.port);
   }
@@ -172,8 +177,10 @@ static int start_own_daemon(const struct relaying *relaying, char out[PRIVATE_AD
   char sessions[64];
   char owner[64];
   snprintf(workers, sizeof(workers), "%" PRIu32, relaying->options->workers);
-  snprintf(sessions, sizeof(sessions), "sessions=%" PRIu32, connections);
-  snprintf(owner, sizeof(owner), "sessions_per_owner=%" PRIu32, connections);
+  // Workers accept side by side, and each may be one ahead of its share.
+  const uint32_t room = connections + AHEAD_MAX;
+  snprintf(sessions, sizeof(sessions), "sessions=%" PRIu32, room);
+  snprintf(owner, sizeof(owner), "sessions_per_owner=%" PRIu32, room);
   if (to->unix_path != NULL) {
     snprintf(pattern, sizeof(pattern), "unix:%s", to->unix_path);
   } else {

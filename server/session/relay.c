@@ -240,7 +240,8 @@ static void pass_up(struct relay *relay) {
   struct slice input = bytes_peek(&session->inbox);
   size_t left = read_records(relay, input);
   bytes_skip(&session->inbox, relay->up_ended ? input.len : input.len - left);
-  if (session->in_errno != 0 && bytes_len(&session->inbox) == 0 && !relay->up_ended) {
+  bool all_passed = bytes_len(&session->inbox) == 0 && engine_pending(session->engine) == 0;
+  if (session->in_errno != 0 && all_passed && !relay->up_ended) {
     fail_os(relay, session->in_errno, "receive");
   }
 }
@@ -443,9 +444,18 @@ static bool still_takes(struct relay *relay, clock_time now, uint64_t nanos) {
   return unsent > 0 && now - relay->moved < nanos;
 }
 
+// A reader that is slow gets what came before a failure, too, but not where the time itself is
+// over.
+static bool may_linger_on(struct relay *relay, clock_time now) {
+  return session_error(relay->session)->kind != TLS_ERROR_TIMEOUT &&
+         still_takes(relay, now, LINGER_SECONDS * NANOS_PER_SECOND);
+}
+
 static void give_up(struct relay *relay, clock_time now) {
-  if (relay->session->failed) {
+  if (relay->session->failed && !may_linger_on(relay, now)) {
     finish(relay);
+  } else if (relay->session->failed) {
+    relay->gives_up = clock_add(now, LINGER_SECONDS * NANOS_PER_SECOND);
   } else if (still_takes(relay, now, STUCK_SECONDS * NANOS_PER_SECOND)) {
     relay->gives_up = clock_add(now, LINGER_SECONDS * NANOS_PER_SECOND);
   } else {
