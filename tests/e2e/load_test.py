@@ -208,7 +208,8 @@ class Workloads(Load):
         with peers.NginxServer(pki.server("ecdsa")) as server:
             report = self.report("-w", "http", "--path", "/page", "-n", 60, "-c", 3, f"localhost:{server.port}")
             missing = self.report("-w", "http", "--path", "/none", "-n", 5, "-c", 1, f"localhost:{server.port}", code=NOTHING)
-        self.assertEqual((report["operations"], report["connections"]["established"], report["errors"]), (60, 3, []))
+        self.assertEqual((report["operations"], report["errors"]), (60, []))
+        self.assertIn(report["connections"]["established"], (1, 2, 3))  # what one is late for the others have done
         self.assertErrors(missing, "transfer", "http", "^status 404$")
 
     def test_http_of_a_server_that_closes_goes_on_anew(self):
