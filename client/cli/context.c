@@ -131,9 +131,10 @@ static int create(const struct cli *cli, struct tlsagent_client *agent,
              : complain_refused(cli, &error);
 }
 
-int make_context(const struct cli *cli, struct tlsagent_client *agent,
-                 const struct context_options *options,
-                 struct tlsagent_context_create_request *request, uint64_t *out) {
+// Makes a context of request with the options put in.
+static int make_context(const struct cli *cli, struct tlsagent_client *agent,
+                        const struct context_options *options,
+                        struct tlsagent_context_create_request *request, uint64_t *out) {
   struct parts parts = {0};
   request->settings.ciphers = options->ciphers;
   request->settings.ciphersuites = options->ciphersuites;
@@ -142,6 +143,9 @@ int make_context(const struct cli *cli, struct tlsagent_client *agent,
   code = code != EXIT_OK ? code : fill_alpn(cli, options->alpn, &parts, &request->settings);
   code = code != EXIT_OK ? code : read_pair(cli, options, &parts, request);
   code = code != EXIT_OK ? code : create(cli, agent, request, out);
+  request->pairs = NULL;
+  request->num_pairs = 0;
+  request->settings.alpn = NULL;
   wipe_file(&parts.chain);
   wipe_file(&parts.key);
   wipe_file(&parts.password);

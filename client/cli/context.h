@@ -59,7 +59,8 @@ struct client_trust {
   bool insecure;
 };
 
-// make_client_context makes the context of a client, as make_context does.
+// make_client_context makes the context of a client, and stores it in *out. It complains when a
+// file can't be read, or the daemon refuses something.
 int make_client_context(const struct cli *cli, struct tlsagent_client *agent,
                         const struct context_options *options, const struct client_trust *trust,
                         uint64_t *out);
@@ -73,16 +74,10 @@ struct server_wishes {
   struct tlsagent_optional num_tickets;
 };
 
-// make_server_context makes the context of a server, as make_context does. It complains when there
-// is no certificate.
+// make_server_context makes the context of a server in the same way. It complains when there is no
+// certificate.
 int make_server_context(const struct cli *cli, struct tlsagent_client *agent,
                         const struct context_options *options, const struct server_wishes *wishes,
                         uint64_t *out);
-
-// make_context makes a context of request with the options put in, and stores it in *out. It
-// complains when a file can't be read, or the daemon refuses something.
-int make_context(const struct cli *cli, struct tlsagent_client *agent,
-                 const struct context_options *options,
-                 struct tlsagent_context_create_request *request, uint64_t *out);
 
 #endif  // TLSAGENT_CLIENT_CLI_CONTEXT_H_
