@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -285,7 +286,7 @@ status_t dial_unix_start(struct resolver *resolver, const char *path,
   init(dial, resolver);
   dial->done = done;
   dial->owner = owner;
-  memcpy(dial->address.path.sun_path, path, strlen(path));
+  snprintf(dial->address.path.sun_path, sizeof(dial->address.path.sun_path), "%s", path);
   know(dial, AF_UNIX, sizeof(dial->address.path));
   start_connecting(dial);
   *out = dial;
