@@ -444,20 +444,21 @@ static bool still_takes(struct relay *relay, clock_time now, uint64_t nanos) {
   return unsent > 0 && now - relay->moved < nanos;
 }
 
-// A reader that is slow gets what came before a failure, too, but not where the time itself is
-// over.
+// A reader that is slow gets what came before the end, also before a failure; but not where the
+// time itself is over.
 static bool may_linger_on(struct relay *relay, clock_time now) {
+  if (!relay->session->failed) {
+    return still_takes(relay, now, STUCK_SECONDS * NANOS_PER_SECOND);
+  }
   return session_error(relay->session)->kind != TLS_ERROR_TIMEOUT &&
          still_takes(relay, now, LINGER_SECONDS * NANOS_PER_SECOND);
 }
 
 static void give_up(struct relay *relay, clock_time now) {
-  if (relay->session->failed && !may_linger_on(relay, now)) {
-    finish(relay);
+  if (may_linger_on(relay, now)) {
+    relay->gives_up = clock_add(now, LINGER_SECONDS * NANOS_PER_SECOND);
   } else if (relay->session->failed) {
-    relay->gives_up = clock_add(now, LINGER_SECONDS * NANOS_PER_SECOND);
-  } else if (still_takes(relay, now, STUCK_SECONDS * NANOS_PER_SECOND)) {
-    relay->gives_up = clock_add(now, LINGER_SECONDS * NANOS_PER_SECOND);
+    finish(relay);
   } else {
     fail_time(relay, "the peer did not answer close_notify, and nobody reads the plaintext");
   }
