@@ -15,13 +15,11 @@
 
 struct connect {
   struct context_options options;
-  const char *cafile;
+  struct client_trust trust;
   const char *server_name;
   const char *path;
   const char *get;
-  bool system;
   bool dial;
-  bool insecure;
   bool check;
   bool include;
   bool show_certs;
@@ -38,10 +36,7 @@ static const struct option_row OPTIONS[] = {
      "print the certificates that the server sent"},
     {"servername", 0, OPTION_TEXT, MEMBER(server_name), "NAME",
      "the name to ask for and to check (default: HOST)"},
-    {"cafile", 0, OPTION_TEXT, MEMBER(cafile), "FILE",
-     "certificates to trust (default: the daemon's system store)"},
-    {"system", 0, OPTION_FLAG, MEMBER(system), NULL, "trust the system store beside --cafile"},
-    {"insecure", 'k', OPTION_FLAG, MEMBER(insecure), NULL, "take any certificate"},
+    CLIENT_TRUST_OPTIONS(connect, ""),
     {"path", 0, OPTION_TEXT, MEMBER(path), "PATH",
      "fd: hand the socket to the daemon (default); memory: move the ciphertext here; dial"},
     {"dial", 0, OPTION_FLAG, MEMBER(dial), NULL, "let the daemon make the connection"},
@@ -84,7 +79,7 @@ static void show_text(FILE *out, const struct connect *options, const char *targ
   if (facts->session->negotiated != NULL) {
     show_negotiated(out, facts->session->negotiated);
   }
-  show_peer(out, facts, options->insecure);
+  show_peer(out, facts, options->trust.insecure);
 }
 
 static void show_json(FILE *out, const struct connect *options, const char *target,
@@ -97,7 +92,7 @@ static void show_json(FILE *out, const struct connect *options, const char *targ
   if (facts->session->negotiated != NULL) {
     json_negotiated(&json, "negotiated", facts->session->negotiated);
   }
-  json_bool(&json, "verification_required", !options->insecure);
+  json_bool(&json, "verification_required", !options->trust.insecure);
   if (peer != NULL) {
     json_number(&json, "verify_code", peer->verify_code);
     json_text(&json, "verify_message", peer->verify_message);
@@ -215,8 +210,7 @@ static int run_at(const struct cli *cli, const struct connect *options,
     return complain(cli, EXIT_USAGE, "--path takes fd, memory or dial, and --dial is the last");
   }
   format_host(host, sizeof(host), endpoint);
-  const struct client_trust trust = {options->cafile, options->system, options->insecure};
-  int code = make_client_context(cli, agent, &options->options, &trust, &request.context);
+  int code = make_client_context(cli, agent, &options->options, &options->trust, &request.context);
   code = code != EXIT_OK ? code : channel_connect(&channel, path, endpoint, &request);
   code = code != EXIT_OK ? code : use(&channel, options, target, host);
   channel_drop(&channel);

@@ -59,6 +59,20 @@ struct client_trust {
   bool insecure;
 };
 
+// CLIENT_TRUST_OPTIONS are the rows of a struct client_trust that is the member trust of type; when
+// is a literal that their explanations begin with.
+#define CLIENT_TRUST_OPTIONS(type, when)                                            \
+  {"cafile",    0,                                                                  \
+   OPTION_TEXT, offsetof(struct type, trust.cafile),                                \
+   "FILE",      when "certificates to trust (default: the daemon's system store)"}, \
+      {"system",    0,                                                              \
+       OPTION_FLAG, offsetof(struct type, trust.system),                            \
+       NULL,        when "trust the system store beside --cafile"},                 \
+  {                                                                                 \
+    "insecure", 'k', OPTION_FLAG, offsetof(struct type, trust.insecure), NULL,      \
+        when "take any certificate"                                                 \
+  }
+
 // make_client_context makes the context of a client, and stores it in *out. It complains when a
 // file can't be read, or the daemon refuses something.
 int make_client_context(const struct cli *cli, struct tlsagent_client *agent,
@@ -73,6 +87,17 @@ struct server_wishes {
   const char *client_cert;
   struct tlsagent_optional num_tickets;
 };
+
+// SERVER_WISHES_OPTIONS are, in the same way, those of a struct server_wishes that is the member
+// wishes.
+#define SERVER_WISHES_OPTIONS(type, when)                                             \
+  {"client-ca", 0,                                                                    \
+   OPTION_TEXT, offsetof(struct type, wishes.client_ca),                              \
+   "FILE",      when "ask clients for a certificate that one in FILE vouches for"},   \
+  {                                                                                   \
+    "client-cert", 0, OPTION_TEXT, offsetof(struct type, wishes.client_cert), "NEED", \
+        "required or optional, with --client-ca (default: required)"                  \
+  }
 
 // make_server_context makes the context of a server in the same way. It complains when there is no
 // certificate.

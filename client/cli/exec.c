@@ -26,16 +26,8 @@ static const struct option_row OPTIONS[] = {
     {"client", 0, OPTION_FLAG, MEMBER(client), NULL, "--relay: be the TLS client"},
     {"servername", 0, OPTION_TEXT, MEMBER(server_name), "NAME",
      "--relay --client: the name to ask for and to check"},
-    {"cafile", 0, OPTION_TEXT, MEMBER(cafile), "FILE",
-     "--relay --client: certificates to trust (default: the daemon's system store)"},
-    {"system", 0, OPTION_FLAG, MEMBER(system), NULL,
-     "--relay --client: trust the system store beside --cafile"},
-    {"insecure", 'k', OPTION_FLAG, MEMBER(insecure), NULL,
-     "--relay --client: take any certificate"},
-    {"client-ca", 0, OPTION_TEXT, MEMBER(client_ca), "FILE",
-     "--relay: ask clients for a certificate that one in FILE vouches for"},
-    {"client-cert", 0, OPTION_TEXT, MEMBER(client_cert), "NEED",
-     "required or optional, with --client-ca (default: required)"},
+    CLIENT_TRUST_OPTIONS(exec, "--relay --client: "),
+    SERVER_WISHES_OPTIONS(exec, "--relay: "),
     {"idle-timeout", 0, OPTION_NUMBER, MEMBER(idle_timeout), "SECONDS",
      "--relay: end the connection after so long without a byte either way (default: never)"},
     {"total-timeout", 0, OPTION_NUMBER, MEMBER(total_timeout), "SECONDS",
@@ -187,15 +179,16 @@ static int check_relay(const struct cli *cli, const struct exec *options) {
     return complain(cli, EXIT_USAGE,
                     "--python-dir is for commands that do TLS by themselves: not with --relay");
   }
-  if (options->client && (options->client_ca != NULL || options->client_cert != NULL)) {
+  if (options->client &&
+      (options->wishes.client_ca != NULL || options->wishes.client_cert != NULL)) {
     return complain(cli, EXIT_USAGE, "--client-ca and --client-cert are for servers");
   }
-  if (!options->client && (options->cafile != NULL || options->insecure || options->system ||
-                           options->server_name != NULL)) {
+  if (!options->client && (options->trust.cafile != NULL || options->trust.insecure ||
+                           options->trust.system || options->server_name != NULL)) {
     return complain(cli, EXIT_USAGE,
                     "--cafile, --system, --insecure and --servername need --client");
   }
-  if (options->client && options->server_name == NULL && !options->insecure) {
+  if (options->client && options->server_name == NULL && !options->trust.insecure) {
     return complain(cli, EXIT_USAGE,
                     "--client needs --servername NAME to check the certificate, or --insecure");
   }

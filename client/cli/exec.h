@@ -11,13 +11,10 @@ struct exec {
   bool private_daemon;
   bool relay;
   struct context_options options;
-  const char *client_ca;
-  const char *client_cert;
-  const char *cafile;
+  struct client_trust trust;
+  struct server_wishes wishes;
   const char *server_name;
   bool client;
-  bool system;
-  bool insecure;
   uint32_t idle_timeout;
   uint32_t total_timeout;
 };

@@ -110,11 +110,10 @@ static int open_daemon(struct relayed *relayed) {
 
 static int make_own_context(struct relayed *relayed, uint64_t *out) {
   const struct exec *options = relayed->options;
-  const struct client_trust trust = {options->cafile, options->system, options->insecure};
-  const struct server_wishes wishes = {options->client_ca, options->client_cert, {0}};
-  return options->client
-             ? make_client_context(relayed->cli, relayed->agent, &options->options, &trust, out)
-             : make_server_context(relayed->cli, relayed->agent, &options->options, &wishes, out);
+  return options->client ? make_client_context(relayed->cli, relayed->agent, &options->options,
+                                               &options->trust, out)
+                         : make_server_context(relayed->cli, relayed->agent, &options->options,
+                                               &options->wishes, out);
 }
 
 static int keep(struct relayed *relayed, uint64_t session,

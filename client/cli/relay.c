@@ -21,15 +21,12 @@ enum { CONNECTIONS_DEFAULT = 4096, CONNECTIONS_MAX = 500000, IDLE_SECONDS = 600,
 
 struct relay {
   struct context_options options;
+  struct client_trust trust;
+  struct server_wishes wishes;
   const char *listen;
   const char *to;
-  const char *client_ca;
-  const char *client_cert;
-  const char *cafile;
   const char *server_name;
   bool client;
-  bool insecure;
-  bool system;
   bool proxy_protocol;
   bool no_tickets;
   bool verbose;
@@ -48,17 +45,10 @@ static const struct option_row OPTIONS[] = {
     {"to", 0, OPTION_TEXT, MEMBER(to), "ADDRESS", "where to go on to: HOST:PORT or unix:PATH"},
     {"client", 0, OPTION_FLAG, MEMBER(client), NULL,
      "take plaintext, and do TLS with the server at --to"},
-    {"cafile", 0, OPTION_TEXT, MEMBER(cafile), "FILE",
-     "--client: certificates to trust (default: the daemon's system store)"},
-    {"system", 0, OPTION_FLAG, MEMBER(system), NULL,
-     "--client: trust the system store beside --cafile"},
-    {"insecure", 'k', OPTION_FLAG, MEMBER(insecure), NULL, "--client: take any certificate"},
+    CLIENT_TRUST_OPTIONS(relay, "--client: "),
     {"servername", 0, OPTION_TEXT, MEMBER(server_name), "NAME",
      "--client: the name to ask for and to check (default: HOST)"},
-    {"client-ca", 0, OPTION_TEXT, MEMBER(client_ca), "FILE",
-     "ask clients for a certificate that one in FILE vouches for"},
-    {"client-cert", 0, OPTION_TEXT, MEMBER(client_cert), "NEED",
-     "required or optional, with --client-ca (default: required)"},
+    SERVER_WISHES_OPTIONS(relay, ""),
     {"proxy-protocol", 0, OPTION_FLAG, MEMBER(proxy_protocol), NULL,
      "begin each connection to --to with a PROXY protocol header, version 2"},
     {"no-tickets", 0, OPTION_FLAG, MEMBER(no_tickets), NULL, "no session tickets: nothing resumes"},
@@ -125,7 +115,7 @@ static int read_addresses(struct relaying *relaying) {
                     "--to takes HOST:PORT or unix:PATH with an absolute path, not \"%s\"",
                     options->to);
   }
-  if (to->unix_path != NULL && relaying->options->client && !relaying->options->insecure &&
+  if (to->unix_path != NULL && relaying->options->client && !relaying->options->trust.insecure &&
       relaying->options->server_name == NULL) {
     return complain(cli, EXIT_USAGE,
                     "--client with --to unix:PATH needs --servername NAME: whom to verify");
@@ -140,14 +130,15 @@ static int check(const struct cli *cli, const struct relay *options) {
   if (cli->json) {
     return complain(cli, EXIT_USAGE, "relay has nothing to say in JSON");
   }
-  if (options->client && (options->client_ca != NULL || options->client_cert != NULL ||
-                          options->proxy_protocol || options->no_tickets)) {
+  if (options->client &&
+      (options->wishes.client_ca != NULL || options->wishes.client_cert != NULL ||
+       options->proxy_protocol || options->no_tickets)) {
     return complain(
         cli, EXIT_USAGE,
         "--client-ca, --client-cert, --proxy-protocol and --no-tickets are for servers");
   }
-  if (!options->client && (options->cafile != NULL || options->insecure || options->system ||
-                           options->server_name != NULL)) {
+  if (!options->client && (options->trust.cafile != NULL || options->trust.insecure ||
+                           options->trust.system || options->server_name != NULL)) {
     return complain(cli, EXIT_USAGE,
                     "--cafile, --system, --insecure and --servername need --client");
   }
@@ -238,13 +229,12 @@ static void stop_listening(const struct relaying *relaying) {
 static int make_relay_context(struct relaying *relaying) {
   const struct relay *options = relaying->options;
   if (options->client) {
-    const struct client_trust trust = {options->cafile, options->system, options->insecure};
-    return make_client_context(relaying->cli, relaying->agent, &options->options, &trust,
+    return make_client_context(relaying->cli, relaying->agent, &options->options, &options->trust,
                                &relaying->context);
   }
   // One ticket is what a client uses for its next connection (RFC 8446, section C.4).
-  const struct server_wishes wishes = {options->client_ca, options->client_cert,
-                                       TLSAGENT_GIVEN(options->no_tickets ? 0 : 1)};
+  struct server_wishes wishes = options->wishes;
+  wishes.num_tickets = (struct tlsagent_optional)TLSAGENT_GIVEN(options->no_tickets ? 0 : 1);
   return make_server_context(relaying->cli, relaying->agent, &options->options, &wishes,
                              &relaying->context);
 }

@@ -34,10 +34,7 @@ static const struct option_row OPTIONS[] = {
     {"exec", 0, OPTION_TEXT, MEMBER(exec), "COMMAND",
      "run COMMAND for each connection, on its standard input and output"},
     {"to", 0, OPTION_TEXT, MEMBER(to), "HOST:PORT", "forward the plaintext by TCP"},
-    {"client-ca", 0, OPTION_TEXT, MEMBER(client_ca), "FILE",
-     "ask clients for a certificate that one in FILE vouches for"},
-    {"client-cert", 0, OPTION_TEXT, MEMBER(client_cert), "NEED",
-     "required or optional, with --client-ca (default: required)"},
+    SERVER_WISHES_OPTIONS(serve, ""),
     {"once", 0, OPTION_FLAG, MEMBER(once), NULL, "serve one connection and end with its exit code"},
     {"max-connections", 0, OPTION_NUMBER, MEMBER(max_connections), "N",
      "how many at a time (default: 128)"},
@@ -366,8 +363,8 @@ static int serve(struct server *server) {
   const struct cli *cli = server->cli;
   sigset_t ends;
   const struct serve *options = server->options;
-  const struct server_wishes wishes = {options->client_ca, options->client_cert, {0}};
-  int code = make_server_context(cli, server->agent, &options->options, &wishes, &server->context);
+  int code = make_server_context(cli, server->agent, &options->options, &options->wishes,
+                                 &server->context);
   code = code != EXIT_OK ? code : read_page(server);
   code = code != EXIT_OK ? code : start_listening(server);
   code = code != EXIT_OK ? code : announce(server);

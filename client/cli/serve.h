@@ -9,9 +9,8 @@
 // struct serve is the command line.
 struct serve {
   struct context_options options;
+  struct server_wishes wishes;
   const char *listen;
-  const char *client_ca;
-  const char *client_cert;
   const char *text;
   const char *file;
   const char *exec;
