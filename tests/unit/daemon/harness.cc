@@ -6,11 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
-#include <thread>
-
-static const int kPatienceMs = 30000;
 
 static std::string TextOf(FILE *file) {
   std::string text;
@@ -96,14 +92,4 @@ int WaitForChild(pid_t child) {
 
 int StatusOfChild(const std::function<int()> &run) {
   return WaitForChild(StartChild(run));
-}
-
-bool Eventually(const std::function<bool()> &condition) {
-  for (int waited = 0; waited < kPatienceMs; waited++) {
-    if (condition()) {
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return condition();
 }

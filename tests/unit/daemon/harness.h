@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/daemon/options.h"
+#include "tests/support/eventually.h"
 #include "tests/support/folder.h"
 
 // A command line read, and what it printed.
@@ -36,6 +37,5 @@ int StatusOfChild(const std::function<int()> &run);
 pid_t StartChild(const std::function<int()> &run);
 // Waits for a child; kills it after a long time.
 int WaitForChild(pid_t child);
-bool Eventually(const std::function<bool()> &condition);
 
 #endif  // TLSAGENT_TESTS_UNIT_DAEMON_HARNESS_H_

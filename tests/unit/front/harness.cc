@@ -9,24 +9,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
 #include "server/base/counters.h"
 #include "server/ring/closer.h"
 #include "server/tls/library.h"
-
-bool Eventually(const std::function<bool()> &condition) {
-  for (int waited = 0; waited < kPatienceMs; waited++) {
-    if (condition()) {
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return condition();
-}
+#include "tests/support/errand.h"
 
 size_t NumOpenFds() {
   Eventually([] { return closer_pending(getuid()) == 0; });
@@ -242,31 +228,6 @@ FrontTest::Record FrontTest::NextRecord(uint64_t *lost) {
   return Record(record);
 }
 
-namespace {
-
-struct Errand {
-  struct message message = {};
-  const std::function<void()> *run = nullptr;
-  std::mutex lock;
-  std::condition_variable changed;
-  bool done = false;
-};
-
-void RunErrand(struct message *message) {
-  Errand *errand = LIST_ENTRY(message, Errand, message);
-  (*errand->run)();
-  std::lock_guard<std::mutex> hold(errand->lock);
-  errand->done = true;
-  errand->changed.notify_all();
-}
-
-}  // namespace
-
 void FrontTest::Run(const std::function<void()> &run) {
-  Errand errand;
-  errand.run = &run;
-  errand.message.run = RunErrand;
-  worker_post(worker_pool_at(workers_, 0), &errand.message);
-  std::unique_lock<std::mutex> hold(errand.lock);
-  errand.changed.wait(hold, [&] { return errand.done; });
+  RunOn(worker_pool_at(workers_, 0), run);
 }

@@ -12,11 +12,10 @@
 #include "server/front/front.h"
 #include "server/ring/faults.h"
 #include "server/tls/context.h"
+#include "tests/support/eventually.h"
 #include "tests/support/folder.h"
 #include "tests/support/peers.h"
 
-constexpr int kPatienceMs = 30000;
-bool Eventually(const std::function<bool()> &condition);
 size_t NumOpenFds();
 
 // Contexts as tests want them; the caller's.

@@ -11,19 +11,13 @@
 #include <vector>
 
 #include "tests/support/bomb.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/ring/ring_fixture.h"
 
 namespace {
 
 const uid_t kOwner = 70001;
 const uid_t kOther = 70002;
-
-bool Eventually(const std::function<bool()> &condition) {
-  for (int i = 0; i < 30000 && !condition(); i++) {
-    usleep(1000);
-  }
-  return condition();
-}
 
 bool IsEverythingClosed(uid_t owner) {
   return Eventually([=] { return closer_pending(owner) == 0; });

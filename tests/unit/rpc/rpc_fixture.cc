@@ -7,8 +7,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <thread>
-
 #include "proto/ttrpc/ttrpc.pb-c.h"
 #include "server/ring/closer.h"
 
@@ -478,16 +476,6 @@ Client Rpc::Connect() {
     Start();
   }
   return Client(path_);
-}
-
-bool Rpc::Eventually(const std::function<bool()> &condition) {
-  for (int waited = 0; waited < kPatienceMs; waited++) {
-    if (condition()) {
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return condition();
 }
 
 bool Rpc::AllGone() {

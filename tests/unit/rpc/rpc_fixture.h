@@ -11,10 +11,8 @@
 #include <vector>
 
 #include "server/rpc/rpc_priv.h"
+#include "tests/support/eventually.h"
 #include "tests/support/folder.h"
-
-// The largest time a test waits for what should come at once.
-constexpr int kPatienceMs = 20000;
 
 // The client's side: what a peer may say. Everything is built by hand, apart from the code under
 // test.
@@ -108,8 +106,6 @@ class Rpc : public testing::Test {
   void Start();
   void Stop();
   Client Connect();
-  // Waits until the condition holds; false after kPatienceMs.
-  static bool Eventually(const std::function<bool()> &condition);
   // What is open and counted is back to nothing.
   bool AllGone();
   uint64_t Connections() {

@@ -20,16 +20,6 @@
 #include "proto/ttrpc/ttrpc.pb-c.h"
 #include "server/rpc/server.h"
 
-bool Eventually(const std::function<bool()> &condition) {
-  for (int waited = 0; waited < kPatienceMs; waited++) {
-    if (condition()) {
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return condition();
-}
-
 std::string Pattern(size_t len) {
   std::string data(len, '\0');
   uint32_t state = 1;

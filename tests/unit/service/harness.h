@@ -21,11 +21,10 @@
 #include "server/base/counters.h"
 #include "server/service/private.h"
 #include "server/tenant/tenant.h"
+#include "tests/support/eventually.h"
 #include "tests/support/folder.h"
 #include "tests/support/peers.h"
 
-constexpr int kPatienceMs = 30000;
-bool Eventually(const std::function<bool()> &condition);
 // Bytes that repeat nowhere near.
 std::string Pattern(size_t len);
 

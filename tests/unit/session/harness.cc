@@ -10,15 +10,7 @@
 #include <cstdlib>
 #include <thread>
 
-bool Eventually(const std::function<bool()> &condition) {
-  for (int waited = 0; waited < kPatienceMs; waited++) {
-    if (condition()) {
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return condition();
-}
+#include "tests/support/errand.h"
 
 std::string Text(struct slice data) {
   return data.len == 0 ? "" : std::string((const char *)data.data, data.len);
@@ -214,33 +206,8 @@ uint64_t SessionTest::Living() {
   return counter_read(COUNTER_sessions_made) - counter_read(COUNTER_sessions_freed);
 }
 
-namespace {
-
-struct Errand {
-  struct message message = {};
-  const std::function<void()> *run = nullptr;
-  std::mutex lock;
-  std::condition_variable changed;
-  bool done = false;
-};
-
-void RunErrand(struct message *message) {
-  Errand *errand = LIST_ENTRY(message, Errand, message);
-  (*errand->run)();
-  std::lock_guard<std::mutex> hold(errand->lock);
-  errand->done = true;
-  errand->changed.notify_all();
-}
-
-}  // namespace
-
 void SessionTest::Run(const std::function<void()> &run) {
-  Errand errand;
-  errand.run = &run;
-  errand.message.run = RunErrand;
-  worker_post(worker(), &errand.message);
-  std::unique_lock<std::mutex> hold(errand.lock);
-  errand.changed.wait(hold, [&] { return errand.done; });
+  RunOn(worker(), run);
 }
 
 status_t SessionTest::TryMake(const Wish &wish, struct tls_error *error) {

@@ -17,10 +17,9 @@
 #include "server/ring/faults.h"
 #include "server/session/session.h"
 #include "server/tls/context.h"
+#include "tests/support/eventually.h"
 #include "tests/support/peers.h"
 
-constexpr int kPatienceMs = 30000;
-bool Eventually(const std::function<bool()> &condition);
 std::string Text(struct slice data);
 // Bytes that repeat nowhere near.
 std::string Pattern(size_t len);
