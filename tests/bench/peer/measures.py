@@ -21,6 +21,8 @@ SMOKE = {"rounds": 1, "handshakes": 5, "bulk_bytes": 1 << 20, "seconds": 0.1, "w
 IDLE_RATE = 1000  # connections that come in a second, until all idle
 STORM_RATE = 200  # handshakes in a second
 STORM_ECHOES = (50, 1000)  # connections, echoes in a second
+CROWD_FEW = 100
+CROWD_RATE = 2000  # echoes in a second, over all connections
 
 
 @dataclasses.dataclass
@@ -162,6 +164,31 @@ def idle(bench, running):
     return [(after - before) / 1024 / count]
 
 
+def crowd(bench, running):
+    """What an echo costs where many connections take turns at it, as a multiple of what it costs where few do."""
+    many = bench.size["idle"]
+    costs = [_echo_cost(bench, running[0], count) for count in (min(CROWD_FEW, many), many)]
+    return [costs[1] / costs[0]]
+
+
+def _echo_cost(bench, running, count):
+    """CPU time of one at a given rate, after the handshakes."""
+    pids = running.pids()
+    loading = bench.start_load(running, "echo", "-c", count, "-r", CROWD_RATE, "-d", "120s", "--size", ECHO_BYTES)
+    try:
+        bench.await_back_end(count, loading)
+        time.sleep(bench.size["warmup"])
+        began, before = time.monotonic(), processes.cpu_nanos(pids)
+        time.sleep(2 * bench.size["seconds"])
+        spent, took = processes.cpu_nanos(pids) - before, time.monotonic() - began
+    finally:
+        told = bench.interrupt_load(loading)
+        bench.await_back_end(0, loading)
+    _echo_latency(told)
+    _expect(spent > 0, "the echoes cost nothing that can be measured")
+    return spent / (CROWD_RATE * took)
+
+
 def hold(bench, running, count):
     """Resident bytes while so many connections are idle, and the back end has one for each. They come one after another:
     what many handshakes at once need for a while isn't what is measured."""
@@ -225,6 +252,8 @@ MEASURES = [
     Measure("idle", "idle connections, growth of what is resident", idle,
             [Figure("idle", "Resident per idle connection", "KiB", [Aim("value", 20)], digits=1)], service="hold",
             fresh=True, rounds_max=3),  # memory doesn't go up and down with the machine's load
+    Measure("crowd", f"CPU of an echo at {CROWD_RATE}/s in all, on as many connections as are idle above / on {CROWD_FEW}", crowd,
+            [Figure("crowd", "An echo among many / among few", "times", digits=2)], rounds_max=3),
     Measure("workers", "full handshakes by the busiest thread's CPU, two workers beside one", scaling,
             [Figure("workers", "Two workers / one", "times", [Aim("value", 1.8, at_least=True)], more_is_better=True,
                     digits=2)],
