@@ -4,7 +4,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { FIRST_CAPACITY = 64 };
+enum {
+  FIRST_CAPACITY = 64,
+  BRANCHES = 4  // slots below one: they lie together, and the heap is half as deep as with two
+};
 
 void timers_init(struct timers *timers, size_t max) {
   *timers = (struct timers){.max = max};
@@ -15,44 +18,56 @@ void timers_cleanup(struct timers *timers) {
   timers_init(timers, timers->max);
 }
 
-static void put(struct timers *timers, size_t place, struct timer *timer) {
-  timers->heap[place - 1] = timer;
-  timer->place = place;
+static void put(struct timers *timers, size_t place, struct timers_slot slot) {
+  timers->heap[place - 1] = slot;
+  slot.timer->place = place;
 }
 
-static struct timer *at(const struct timers *timers, size_t place) {
+static struct timers_slot at(const struct timers *timers, size_t place) {
   return timers->heap[place - 1];
 }
 
-static void sift_up(struct timers *timers, struct timer *timer) {
-  size_t place = timer->place;
-  while (place > 1 && at(timers, place / 2)->when > timer->when) {
-    put(timers, place, at(timers, place / 2));
-    place /= 2;
+// Returns the place that the slot may have, which is free now: `place` or one above it.
+static size_t sift_up(struct timers *timers, size_t place, clock_time when) {
+  while (place > 1) {
+    size_t above = (place - 2) / BRANCHES + 1;
+    if (at(timers, above).when <= when) {
+      return place;
+    }
+    put(timers, place, at(timers, above));
+    place = above;
   }
-  put(timers, place, timer);
+  return place;
 }
 
-// The place of the earlier of the two below, or 0 when there is none.
-static size_t earlier_child(const struct timers *timers, size_t place) {
-  size_t left = place * 2;
-  if (left > timers->len) {
+// The place of the earliest of those below, or 0 when there is none.
+static size_t earliest_child(const struct timers *timers, size_t place) {
+  size_t first = (place - 1) * BRANCHES + 2;
+  if (first > timers->len) {
     return 0;
   }
-  size_t right = left + 1;
-  bool right_is_earlier = right <= timers->len && at(timers, right)->when < at(timers, left)->when;
-  return right_is_earlier ? right : left;
+  size_t earliest = first;
+  for (size_t child = first + 1; child < first + BRANCHES && child <= timers->len; child++) {
+    earliest = at(timers, child).when < at(timers, earliest).when ? child : earliest;
+  }
+  return earliest;
 }
 
-static void sift_down(struct timers *timers, struct timer *timer) {
-  size_t place = timer->place;
-  size_t child = earlier_child(timers, place);
-  while (child != 0 && at(timers, child)->when < timer->when) {
+// The same downwards.
+static size_t sift_down(struct timers *timers, size_t place, clock_time when) {
+  size_t child = earliest_child(timers, place);
+  while (child != 0 && at(timers, child).when < when) {
     put(timers, place, at(timers, child));
     place = child;
-    child = earlier_child(timers, place);
+    child = earliest_child(timers, place);
   }
-  put(timers, place, timer);
+  return place;
+}
+
+// Puts the slot where it belongs, from a place that is free.
+static void settle(struct timers *timers, size_t place, struct timers_slot slot) {
+  place = sift_up(timers, place, slot.when);
+  put(timers, sift_down(timers, place, slot.when), slot);
 }
 
 static status_t grow(struct timers *timers) {
@@ -62,7 +77,7 @@ static status_t grow(struct timers *timers) {
   ENSURE(timers->capacity < timers->max, RESOURCE_EXHAUSTED);
   size_t capacity = timers->capacity == 0 ? FIRST_CAPACITY : timers->capacity * 2;
   capacity = capacity < timers->max ? capacity : timers->max;
-  struct timer **heap = reallocarray(timers->heap, capacity, sizeof(struct timer *));
+  struct timers_slot *heap = reallocarray(timers->heap, capacity, sizeof(*heap));
   ENSURE(heap != NULL, RESOURCE_EXHAUSTED);
   timers->heap = heap;
   timers->capacity = capacity;
@@ -73,12 +88,12 @@ status_t timers_set(struct timers *timers, struct timer *timer, clock_time when)
   if (timer->place == 0) {
     TRY(grow(timers));
     timers->len++;
-    put(timers, timers->len, timer);
+    timer->place = timers->len;
+  } else {
+    assert(at(timers, timer->place).timer == timer);
   }
-  assert(at(timers, timer->place) == timer);
   timer->when = when;
-  sift_up(timers, timer);
-  sift_down(timers, timer);
+  settle(timers, timer->place, (struct timers_slot){.when = when, .timer = timer});
   return OK_STATUS;
 }
 
@@ -86,27 +101,25 @@ void timers_cancel(struct timers *timers, struct timer *timer) {
   if (timer->place == 0) {
     return;
   }
-  assert(at(timers, timer->place) == timer);
-  struct timer *last = at(timers, timers->len);
+  assert(at(timers, timer->place).timer == timer);
+  struct timers_slot last = at(timers, timers->len);
   size_t place = timer->place;
   timers->len--;
   timer->place = 0;
-  if (last != timer) {
-    put(timers, place, last);
-    sift_up(timers, last);
-    sift_down(timers, last);
+  if (last.timer != timer) {
+    settle(timers, place, last);
   }
 }
 
 clock_time timers_next(const struct timers *timers) {
-  return timers->len == 0 ? CLOCK_NEVER : at(timers, 1)->when;
+  return timers->len == 0 ? CLOCK_NEVER : at(timers, 1).when;
 }
 
 void timers_fire(struct timers *timers, clock_time now) {
   // A callback that always asks for "now" must not keep the loop here for ever.
   size_t most = timers->len;
   for (size_t fired = 0; fired < most && timers_next(timers) <= now; fired++) {
-    struct timer *timer = at(timers, 1);
+    struct timer *timer = at(timers, 1).timer;
     timers_cancel(timers, timer);
     timer->fire(timer);
   }

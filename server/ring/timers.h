@@ -10,9 +10,17 @@
 extern "C" {
 #endif
 
-// Always true: len <= capacity <= max, and heap[timer->place - 1] == timer for each timer in it.
+// The time stands beside the timer, so that looking for a place touches no timer but those that
+// move: with thousands of them each is far away in memory.
+struct timers_slot {
+  clock_time when;
+  struct timer *timer;
+};
+
+// Always true: len <= capacity <= max, and heap[timer->place - 1].timer == timer for each timer in
+// it.
 struct timers {
-  struct timer **heap;
+  struct timers_slot *heap;
   size_t len;
   size_t capacity;
   size_t max;
