@@ -21,7 +21,8 @@ enum {
   // What one large receive can bring, and records add to it or have left of it.
   BULK_ROOM = LOOP_LARGE_BUFFER_SIZE + 2 * RECORD,
   GREETING_MAX = 4096,
-  QUIET_SECONDS = 1,   // after which the engine's buffers go
+  QUIET_SECONDS = 1,  // after which the engine's buffers go
+  QUIET_STEP_MILLIS = 128,
   LOOK_MILLIS = 50,    // between looks at how far a TCP reader is
   STUCK_SECONDS = 60,  // without a byte taken, for a peer to go on reading what is left for it
   LINGER_SECONDS = 5   // to get the last bytes out when nothing more is to be waited for
@@ -62,9 +63,15 @@ static clock_time earlier(clock_time a, clock_time b) {
   return a < b ? a : b;
 }
 
+// Rounded up, so that of thousands of relays many go quiet in one turn: each would be a wake-up of
+// its own.
 static clock_time quiet_at(const struct relay *relay) {
-  return relay->buffers_released ? CLOCK_NEVER
-                                 : clock_add(relay->active, QUIET_SECONDS * NANOS_PER_SECOND);
+  if (relay->buffers_released) {
+    return CLOCK_NEVER;
+  }
+  const clock_time step = QUIET_STEP_MILLIS * NANOS_PER_MILLI;
+  clock_time when = clock_add(relay->active, QUIET_SECONDS * NANOS_PER_SECOND);
+  return clock_add(when, step - when % step);
 }
 
 // One that has failed waits for its last bytes alone, and looks for them (has_unread): its other
