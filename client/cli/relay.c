@@ -363,6 +363,11 @@ static void on_ends(void *user, bool ok, void *reply, const struct tlsagent_erro
   if (ok) {
     show_ends(relaying, reply);
     ask_for_ends(relaying);
+  } else if (error->rpc_code == TLSAGENT_RPC_UNAVAILABLE && !relaying->lost) {
+    // The daemon closes the connection when those that are left have ended.
+    complain(relaying->cli, EXIT_OK,
+             "tlsagentd is stopping: it accepts no more, and its connections go on until they end "
+             "or --drain-timeout has passed");
   } else if (!relaying->lost) {
     relaying->code = complain_error(relaying->cli, error);
     relaying->lost = true;

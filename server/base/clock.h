@@ -2,7 +2,9 @@
 #ifndef TLSAGENT_SERVER_BASE_CLOCK_H_
 #define TLSAGENT_SERVER_BASE_CLOCK_H_
 
+#include <pthread.h>
 #include <stdint.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,6 +23,11 @@ clock_time clock_now(void);
 static inline clock_time clock_add(clock_time now, uint64_t nanos) {
   return nanos > CLOCK_NEVER - now ? CLOCK_NEVER : now + nanos;
 }
+
+// clock_condition_init makes a condition whose timed waits are measured by this clock;
+// clock_timespec is until when one waits, a year at most.
+void clock_condition_init(pthread_cond_t *condition);
+struct timespec clock_timespec(clock_time when);
 
 #ifdef __cplusplus
 }

@@ -104,10 +104,15 @@ static void drain(struct daemon *daemon) {
   LOG_INFO("%s: ending when the calls in flight are done", strsignal(number));
   process_notify("STOPPING=1");
   listen_unlink(&daemon->sockets);
+  service_drain();
   clock_time until = clock_add(clock_now(), daemon->options->drain_nanos);
   size_t left = rpc_server_drain(daemon->server, until);
   if (left > 0) {
     LOG_WARNING("%zu calls were not done in time and are cancelled", left);
+  }
+  left = service_await_relays(until);
+  if (left > 0) {
+    LOG_WARNING("%zu listeners had connections that were not done in time and are cut", left);
   }
 }
 

@@ -117,7 +117,7 @@ static const struct {
      "a target that clients may have dialled; * and ? match, an IPv6 address stands\n"
      "in brackets; again for more; default none"},
     {"drain-timeout", "SECONDS", take_drain_timeout,
-     "how long calls may go on after SIGTERM or SIGINT, default 30"},
+     "how long calls and relays may go on after SIGTERM or SIGINT, default 30"},
     {"log-format", "text|json|journald", take_log_format,
      "default text, journald when systemd's journal is listening"},
     {"log-level", "error|warning|info|debug", take_log_level, "default info"},

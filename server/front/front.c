@@ -37,6 +37,14 @@ void front_unref(struct front *front) {
 // ---------------------------------------------------------------------------------------------
 // Accepting, on each worker
 
+// Drained, it closes with its last connection, when no worker can make one any more.
+static void maybe_drained(struct front *front) {
+  if (atomic_load(&front->draining) && atomic_load(&front->accepting) == 0 &&
+      atomic_load(&front->active) == 0) {
+    front_close(front);
+  }
+}
+
 static void maybe_gone(struct acceptor *acceptor) {
   if (acceptor->closing && acceptor->listener == NULL && acceptor->num_connections == 0) {
     front_unref(acceptor->front);
@@ -55,6 +63,7 @@ void acceptor_count(struct acceptor *acceptor, int change) {
   if (acceptor->listener != NULL) {
     listener_pause(acceptor->listener, acceptor->num_connections >= share_of(front));
   }
+  maybe_drained(front);
   maybe_gone(acceptor);
 }
 
@@ -73,9 +82,15 @@ static void on_accept(void *owner, int fd) {
   connection_start(acceptor, fd);
 }
 
+static void accepts_no_more(struct acceptor *acceptor) {
+  acceptor->listener = NULL;
+  atomic_fetch_sub(&acceptor->front->accepting, 1);
+  maybe_drained(acceptor->front);
+}
+
 static void on_closed(void *owner) {
   struct acceptor *acceptor = owner;
-  acceptor->listener = NULL;
+  accepts_no_more(acceptor);
   maybe_gone(acceptor);
 }
 
@@ -87,16 +102,27 @@ static void start_on_worker(struct message *message) {
                                   &events, acceptor, &acceptor->listener);
   if (!status_ok(started)) {
     LOG_WARNING("no memory to accept for a relay on worker %u", worker_index(acceptor->worker));
+    accepts_no_more(acceptor);
   }
+}
+
+static void stop_accepting(struct acceptor *acceptor) {
+  if (acceptor->listener != NULL) {
+    listener_close(acceptor->listener);
+  }
+}
+
+static void quit_on_worker(struct message *message) {
+  struct acceptor *acceptor = LIST_ENTRY(message, struct acceptor, quit);
+  stop_accepting(acceptor);
+  maybe_drained(acceptor->front);
 }
 
 static void stop_on_worker(struct message *message) {
   struct acceptor *acceptor = LIST_ENTRY(message, struct acceptor, stop);
   struct front *front = acceptor->front;
   front_ref(front);  // this acceptor may be gone with its last connection
-  if (acceptor->listener != NULL) {
-    listener_close(acceptor->listener);
-  }
+  stop_accepting(acceptor);
   connections_close(acceptor);
   acceptor->closing = true;
   maybe_gone(acceptor);
@@ -112,6 +138,7 @@ static void init_acceptor(struct front *front, unsigned index) {
       .front = front,
       .worker = worker_pool_at(front->config.workers, index),
       .start = {.run = start_on_worker},
+      .quit = {.run = quit_on_worker},
       .stop = {.run = stop_on_worker},
   };
   list_init(&acceptor->connections);
@@ -122,6 +149,8 @@ static void init(struct front *front, const struct front_config *config) {
   front->config = *config;
   front->num_acceptors = worker_pool_size(config->workers);
   atomic_init(&front->references, 1);
+  atomic_init(&front->accepting, front->num_acceptors);
+  list_init(&front->link);
   pthread_mutex_init(&front->lock, NULL);
   list_init(&front->records);
   list_init(&front->waiters);
@@ -130,6 +159,23 @@ static void init(struct front *front, const struct front_config *config) {
   for (unsigned i = 0; i < front->num_acceptors; i++) {
     init_acceptor(front, i);
   }
+}
+
+static void enrol(struct front *front) {
+  struct fronts *fronts = front->config.fronts;
+  pthread_mutex_lock(&fronts->lock);
+  list_push_back(&fronts->all, &front->link);
+  fronts->num++;
+  pthread_mutex_unlock(&fronts->lock);
+}
+
+static void strike_off(struct front *front) {
+  struct fronts *fronts = front->config.fronts;
+  pthread_mutex_lock(&fronts->lock);
+  list_remove(&front->link);
+  fronts->num--;
+  pthread_cond_broadcast(&fronts->changed);
+  pthread_mutex_unlock(&fronts->lock);
 }
 
 // Accepted sockets inherit it (tcp(7)). Only of TCP it succeeds.
@@ -150,6 +196,7 @@ status_t front_new(const struct front_config *config, struct front **out) {
   for (unsigned i = 0; i < num; i++) {
     worker_post(front->acceptors[i].worker, &front->acceptors[i].start);
   }
+  enrol(front);
   *out = front;
   return OK_STATUS;
 }
@@ -166,6 +213,7 @@ void front_close(struct front *front) {
   if (atomic_exchange(&front->closed, true)) {
     return;
   }
+  strike_off(front);
   for (unsigned i = 0; i < front->num_acceptors; i++) {
     worker_post(front->acceptors[i].worker, &front->acceptors[i].stop);
   }
@@ -174,8 +222,45 @@ void front_close(struct front *front) {
   pthread_mutex_unlock(&front->lock);
 }
 
+void fronts_init(struct fronts *fronts) {
+  pthread_mutex_init(&fronts->lock, NULL);
+  clock_condition_init(&fronts->changed);
+  list_init(&fronts->all);
+  fronts->num = 0;
+}
+
+// What is enrolled isn't closed, and so its acceptors hold references until their next message.
+void fronts_drain(struct fronts *fronts) {
+  pthread_mutex_lock(&fronts->lock);
+  LIST_FOR(link, &fronts->all) {
+    struct front *front = LIST_ENTRY(link, struct front, link);
+    if (atomic_exchange(&front->draining, true)) {
+      continue;
+    }
+    for (unsigned i = 0; i < front->num_acceptors; i++) {
+      worker_post(front->acceptors[i].worker, &front->acceptors[i].quit);
+    }
+  }
+  pthread_mutex_unlock(&fronts->lock);
+}
+
+size_t fronts_await_end(struct fronts *fronts, clock_time until) {
+  struct timespec end = clock_timespec(until);
+  pthread_mutex_lock(&fronts->lock);
+  while (fronts->num > 0 && clock_now() < until) {
+    pthread_cond_timedwait(&fronts->changed, &fronts->lock, &end);
+  }
+  size_t left = fronts->num;
+  pthread_mutex_unlock(&fronts->lock);
+  return left;
+}
+
 bool front_is_closed(struct front *front) {
   return atomic_load(&front->closed);
+}
+
+bool front_was_drained(struct front *front) {
+  return atomic_load(&front->draining);
 }
 
 void front_describe(struct front *front, struct front_stats *out) {

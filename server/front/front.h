@@ -4,10 +4,12 @@
 #ifndef TLSAGENT_SERVER_FRONT_FRONT_H_
 #define TLSAGENT_SERVER_FRONT_FRONT_H_
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "server/base/arena.h"
+#include "server/base/clock.h"
 #include "server/base/list.h"
 #include "server/base/status.h"
 #include "server/ring/dial.h"
@@ -27,6 +29,20 @@ extern "C" {
 
 struct front;
 
+// The fronts of a daemon that are not closed: for who wants them all to come to an end. Any thread.
+struct fronts {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  struct list all;
+  size_t num;
+};
+void fronts_init(struct fronts *fronts);
+// fronts_drain stops accepting, everywhere. Each front closes with its last connection.
+void fronts_drain(struct fronts *fronts);
+// fronts_await_end returns when all are closed or the time has come, with how many are left. Not on
+// a worker's thread.
+size_t fronts_await_end(struct fronts *fronts, clock_time until);
+
 enum {
   FRONT_HOST_MAX = 255,
   FRONT_UNIX_PATH_MAX = 107,
@@ -42,6 +58,7 @@ struct front_target {
 };
 
 struct front_config {
+  struct fronts *fronts;        // outlives it
   struct client *client;        // whose sessions they count as; a reference is taken
   struct tls_context *context;  // a reference is taken
   enum engine_role role;        // SERVER: TLS with who connects; CLIENT: TLS with the target
@@ -114,8 +131,10 @@ void front_await(struct front *front, struct front_waiter *waiter,
                  void (*ready)(struct front_waiter *waiter));
 // front_forget takes a waiter back. False: its call is on its way.
 bool front_forget(struct front *front, struct front_waiter *waiter);
-// front_is_closed tells whether front_close was called.
+// front_is_closed tells whether front_close was called, or its last connection ended after
+// fronts_drain, of which front_was_drained tells.
 bool front_is_closed(struct front *front);
+bool front_was_drained(struct front *front);
 
 #ifdef __cplusplus
 #pragma GCC diagnostic pop

@@ -2,7 +2,6 @@
 #ifndef TLSAGENT_SERVER_FRONT_PRIVATE_H_
 #define TLSAGENT_SERVER_FRONT_PRIVATE_H_
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "server/front/front.h"
@@ -19,14 +18,18 @@ struct acceptor {
   unsigned num_connections;
   bool closing;
   struct message start;
+  struct message quit;
   struct message stop;
 };
 
 struct front {
+  struct list link;  // in config.fronts, until it is closed
   struct front_config config;
   bool accepts_tcp;
   _Atomic unsigned references;
+  _Atomic bool draining;
   _Atomic bool closed;
+  _Atomic unsigned accepting;  // acceptors whose listener has not ended
   _Atomic uint64_t accepted;
   _Atomic uint64_t active;
   _Atomic uint64_t established;

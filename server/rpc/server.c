@@ -155,15 +155,6 @@ static status_t homes_new(struct rpc_server *server, struct worker_pool *workers
   return OK_STATUS;
 }
 
-// Waits are measured by the clock that deadlines are.
-static void changed_init(pthread_cond_t *changed) {
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_cond_init(changed, &attributes);
-  pthread_condattr_destroy(&attributes);
-}
-
 static struct rpc_server *server_alloc(const struct rpc_config *config) {
   struct rpc_server *server = calloc(1, sizeof(*server));
   if (server == NULL) {
@@ -176,7 +167,7 @@ static struct rpc_server *server_alloc(const struct rpc_config *config) {
   server->num_listen_fds = config->num_listen_fds;
   shares_init(&server->shares, config->limits);
   pthread_mutex_init(&server->lock, NULL);
-  changed_init(&server->changed);
+  clock_condition_init(&server->changed);
   return server;
 }
 
@@ -232,18 +223,10 @@ static bool is_drained(const struct rpc_server *server) {
   return load.calls == 0 && load.unsent == 0;
 }
 
-static struct timespec to_timespec(clock_time when) {
-  // A year of seconds more than the clock shows will do for never.
-  clock_time latest = clock_add(clock_now(), 365ULL * 24 * 3600 * NANOS_PER_SECOND);
-  clock_time time = when < latest ? when : latest;
-  return (struct timespec){.tv_sec = (time_t)(time / NANOS_PER_SECOND),
-                           .tv_nsec = (long)(time % NANOS_PER_SECOND)};
-}
-
 size_t rpc_server_drain(struct rpc_server *server, clock_time until) {
   OBJECT_CHECK(server, RPC_SERVER_MAGIC);
   visit_all(server, visit_to_drain);
-  struct timespec end = to_timespec(until);
+  struct timespec end = clock_timespec(until);
   pthread_mutex_lock(&server->lock);
   while (!is_drained(server) && clock_now() < until) {
     pthread_cond_timedwait(&server->changed, &server->lock, &end);

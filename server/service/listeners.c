@@ -112,6 +112,7 @@ static void read_request(struct call *call, const Tlsagent__V1__ListenRequest *f
                          struct front_config *out, struct refusal *refusal) {
   uint32_t handshake = from->handshake_seconds == 0 ? HANDSHAKE_SECONDS : from->handshake_seconds;
   *out = (struct front_config){
+      .fronts = &environment.fronts,
       .client = call_client(call),
       .proxy_protocol = from->proxy_protocol,
       .keep_records = from->keep_ends,
@@ -289,8 +290,9 @@ static bool take_ends(struct next *next, Tlsagent__V1__NextEndsResponse *out) {
   while (out->n_ends < ENDS_MAX && (record = front_take(next->front, &lost)) != NULL) {
     list_push_back(&next->records, &record->link);
     next->ends[out->n_ends] = convert_record(call_arena(next->call), record);
-    out->n_ends += next->ends[out->n_ends] != NULL;
-    out->lost += lost;
+    const bool converted = next->ends[out->n_ends] != NULL;
+    out->n_ends += converted ? 1 : 0;
+    out->lost += lost + (converted ? 0 : 1);
   }
   out->ends = next->ends;
   return !list_empty(&next->records);
@@ -320,6 +322,14 @@ static void finish(struct next *next, enum status_code code, const char *why) {
   struct front *front = next->front;
   call_fail(next->call, code, "%s", why);
   front_unref(front);
+}
+
+static void finish_closed(struct next *next) {
+  if (front_was_drained(next->front)) {
+    finish(next, STATUS_UNAVAILABLE, "the daemon is stopping, and the listener has ended");
+  } else {
+    finish(next, STATUS_NOT_FOUND, "no such listener");
+  }
 }
 
 static void on_ready(struct front_waiter *waiter) {
@@ -353,7 +363,7 @@ static void look(struct next *next) {
   if (take_ends(next, &response)) {
     answer(next, &response);
   } else if (front_is_closed(front)) {
-    finish(next, STATUS_NOT_FOUND, "no such listener");
+    finish_closed(next);
   } else {
     front_await(front, &next->waiter, on_ready);
     watch_caller(next);

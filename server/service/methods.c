@@ -8,6 +8,15 @@ struct environment environment;
 void service_start(const struct service_config *config) {
   environment.config = *config;
   environment.started = clock_now();
+  fronts_init(&environment.fronts);
+}
+
+void service_drain(void) {
+  fronts_drain(&environment.fronts);
+}
+
+size_t service_await_relays(clock_time until) {
+  return fronts_await_end(&environment.fronts, until);
 }
 
 #define AGENT            "tlsagent.v1.AgentService"

@@ -9,6 +9,7 @@
 #include "proto/tlsagent/v1/relay.pb-c.h"
 #include "proto/tlsagent/v1/session.pb-c.h"
 #include "server/base/clock.h"
+#include "server/front/front.h"
 #include "server/service/service.h"
 #include "server/session/session.h"
 #include "server/tls/context.h"
@@ -17,10 +18,12 @@
 extern "C" {
 #endif
 
-// The environment of all handlers: written once by service_start, read by every worker.
+// The environment of all handlers: written once by service_start, read by every worker. The fronts
+// have a lock of their own.
 struct environment {
   struct service_config config;
   clock_time started;
+  struct fronts fronts;
 };
 extern struct environment environment;
 

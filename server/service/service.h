@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/base/clock.h"
 #include "server/base/limits.h"
 #include "server/ring/dial.h"
 #include "server/ring/worker.h"
@@ -29,6 +30,12 @@ struct service_config {
 
 // service_start tells the handlers what they stand on, once, before the RPC server starts.
 void service_start(const struct service_config *config);
+
+// service_drain has relays' listeners accept no more, and end with their last connection.
+// service_await_relays returns when they have, or the time has come, with how many listeners are
+// left. Both not on a worker's thread.
+void service_drain(void);
+size_t service_await_relays(clock_time until);
 
 // service_methods is the table of methods, one row each.
 const struct method *service_methods(size_t *out_num);

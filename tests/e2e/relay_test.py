@@ -497,6 +497,23 @@ class RpcTest(E2ETest):
         pki.server("ecdsa")  # made here, and not by two threads at once
         super().setUpClass()
 
+    def listen(self, rpc, to, **fields):
+        listener, address = relays.listen(LOOPBACK + ":0")
+        host, _, port = to.rpartition(":")
+        target = relay_pb2.RelayTarget(tcp=session_pb2.DialTransport(host=host, port=int(port)))
+        context = sessions.context(rpc, "server", pki.server("ecdsa"))
+        with listener:
+            return rpc.relay.Listen(context=context, role=common_pb2.ROLE_SERVER, fd=0, to=target, fds=[listener.fileno()],
+                                    **fields).listener, address
+
+    @staticmethod
+    def refused(address):
+        try:
+            dial(address).close()
+        except OSError:
+            return True
+        return False
+
     def relayed(self, rpc=None, version=None, **options):
         """(handle, the plaintext end, a TLS client's end) of a session that was accepted as a relay."""
         rpc = rpc or self.rpc
@@ -660,15 +677,6 @@ class ByRpc(RpcTest):
 class Listeners(RpcTest):
     DAEMON_ARGS = ("--allow-dial", "127.0.0.1:*")
 
-    def listen(self, rpc, to, **fields):
-        listener, address = relays.listen(LOOPBACK + ":0")
-        host, _, port = to.rpartition(":")
-        target = relay_pb2.RelayTarget(tcp=session_pb2.DialTransport(host=host, port=int(port)))
-        context = sessions.context(rpc, "server", pki.server("ecdsa"))
-        with listener:
-            return rpc.relay.Listen(context=context, role=common_pb2.ROLE_SERVER, fd=0, to=target, fds=[listener.fileno()],
-                                    **fields).listener, address
-
     def test_a_listener_ends_with_its_client(self):
         echo = Echo()
         self.addCleanup(echo.close)
@@ -689,14 +697,6 @@ class Listeners(RpcTest):
         self.assertCode(Code.NOT_FOUND, self.rpc.wait, pending)
         self.assertCode(Code.NOT_FOUND, self.rpc.relay.Describe, listener=handle)
         timing.eventually(lambda: self.refused(address), "nobody listens")
-
-    @staticmethod
-    def refused(address):
-        try:
-            dial(address).close()
-        except OSError:
-            return True
-        return False
 
 
 class Draining(RpcTest):
@@ -736,6 +736,74 @@ class Draining(RpcTest):
         self.assertEqual(read_all(near)[0], b"")
         with self.assertRaises((RpcError, ConnectionLost, ConnectionError)):
             rpc.wait(pending)
+
+    def drain_listener(self, seconds):
+        echo = Echo()
+        self.addCleanup(echo.close)
+        agent, rpc = self.drain(seconds)
+        _, address = self.listen(rpc, echo.address)
+        return agent, address
+
+    def test_connections_of_a_listener_go_on_and_no_more_come(self):
+        agent, address = self.drain_listener(600)
+        with tls(dial(address)) as client:
+            client.sendall(b"before")
+            self.assertEqual(client.recv(6), b"before")
+            agent.send_signal(signal.SIGTERM)
+            timing.eventually(lambda: self.refused(address), "nobody listens")
+            client.sendall(b"after")
+            self.assertEqual(client.recv(5), b"after")
+            self.assertTrue(agent.alive())
+        self.assertEqual(agent.wait(), 0)
+
+    def test_a_listener_without_connections_holds_nothing_up(self):
+        agent, address = self.drain_listener(600)
+        agent.stop()
+        self.assertTrue(self.refused(address))
+
+    def test_a_drain_that_is_over_cuts_a_listeners_connections(self):
+        agent, address = self.drain_listener(0)
+        with tls(dial(address)) as client:
+            client.sendall(b"x")
+            self.assertEqual(client.recv(1), b"x")
+            agent.send_signal(signal.SIGTERM)
+            self.assertEqual(agent.wait(), 0)
+            with self.assertRaises((ssl.SSLError, ConnectionError)):
+                client.recv(1)
+        self.assertIn("1 listeners had connections", agent.log())
+
+    def test_who_waits_for_a_listeners_ends_is_told(self):
+        echo = Echo()
+        self.addCleanup(echo.close)
+        agent, rpc = self.drain(600)
+        handle, _ = self.listen(rpc, echo.address, keep_ends=True)
+        pending = rpc.submit("RelayService.Next", relay_pb2.NextEndsRequest(listener=handle))
+        rpc.agent.Ping()
+        agent.send_signal(signal.SIGTERM)
+        self.assertCode(Code.UNAVAILABLE, rpc.wait, pending)
+        self.assertEqual(agent.wait(), 0)
+
+    def test_the_command_says_that_its_daemon_is_stopping(self):
+        echo = Echo()
+        self.addCleanup(echo.close)
+        agent, _ = self.drain(600)
+        pair = pki.server("ecdsa")
+        command = relays.Command("--socket", "unix:" + agent.path, "--cert", pair.chain_path, "--key", pair.key_path,
+                                 to=echo.address)
+        self.addCleanup(command.kill)
+        first, second = tls(dial(command.address)), tls(dial(command.address))
+        for client in (first, second):
+            client.sendall(b"x")
+            self.assertEqual(client.recv(1), b"x")
+        agent.send_signal(signal.SIGTERM)
+        timing.eventually(lambda: not os.path.exists(agent.path), "it is draining")
+        first.close()
+        command.wait_for("tlsagentd is stopping")
+        second.sendall(b"y")
+        self.assertEqual(second.recv(1), b"y")
+        second.close()
+        self.assertEqual(agent.wait(), 0)
+        self.assertEqual(command.wait(), UNREACHABLE, command.text())
 
 
 if __name__ == "__main__":

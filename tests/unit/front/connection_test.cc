@@ -323,6 +323,34 @@ TEST_F(Connection, DoesItEndWithItsFront) {
   EXPECT_EQ(TLS_ERROR_CLOSED_HERE, record->end.error->kind);
 }
 
+TEST_F(Connection, DoesItGoOnWhileItsFrontIsDrained) {
+  Start();
+  Join();
+  fronts_drain(&fronts_);
+  fronts_drain(&fronts_);
+  EXPECT_EQ(1u, fronts_await_end(&fronts_, clock_now()));
+  Talk();
+  EXPECT_FALSE(front_is_closed(front_));
+  Part();
+  EXPECT_EQ(0u, fronts_await_end(&fronts_, clock_now() + kPatienceMs * NANOS_PER_MILLI));
+  EXPECT_TRUE(front_is_closed(front_));
+  EXPECT_TRUE(front_was_drained(front_));
+}
+
+TEST_F(Connection, DoesNoOtherComeOnceItsFrontIsDrained) {
+  Start();
+  Join();
+  fronts_drain(&fronts_);
+  // Accepts that the kernel has begun may still end.
+  usleep(50000);
+  uint64_t accepted = Stats().accepted;
+  close(front_listener_.Connect());
+  usleep(50000);
+  EXPECT_EQ(accepted, Stats().accepted);
+  front_close(front_);
+  EXPECT_EQ("", ReadToEnd(at_back_end_));
+}
+
 TEST_F(Connection, DoesItEndWithItsFrontInMidHandshake) {
   Start();
   int fd = front_listener_.Connect();

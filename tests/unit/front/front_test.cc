@@ -42,6 +42,16 @@ TEST_F(Front, DoesItEndWhenItHasHardlyBegun) {
   }
 }
 
+TEST_F(Front, IsOneWithoutConnectionsDrainedAtOnce) {
+  for (int i = 0; i < 20; i++) {
+    Start();
+    fronts_drain(&fronts_);
+    EXPECT_EQ(0u, fronts_await_end(&fronts_, clock_now() + kPatienceMs * NANOS_PER_MILLI));
+    EXPECT_TRUE(front_is_closed(front_));
+    End();
+  }
+}
+
 TEST_F(Front, AreThereNoMoreConnectionsThanAllowed) {
   config_.max_connections = 4;
   Start();

@@ -166,6 +166,8 @@ FrontTest::FrontTest(unsigned num_workers) {
   client_context_ = MakeContext(TLS_CONTEXT_CLIENT, nullptr, pki_get()->root);
   config_.context = server_context_;
   config_.role = ENGINE_SERVER;
+  fronts_init(&fronts_);
+  config_.fronts = &fronts_;
   config_.keep_records = true;
   config_.handshake_nanos = 30 * NANOS_PER_SECOND;
   config_.max_output = limits_.session_output_bytes;

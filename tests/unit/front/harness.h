@@ -69,6 +69,7 @@ class FrontTest : public testing::Test {
   // Runs on the first worker's thread, and waits for it.
   void Run(const std::function<void()> &run);
 
+  struct fronts fronts_;
   struct limits limits_;  // counted when the first front starts
   struct front_config config_ = {};
   Listening front_listener_;
