@@ -71,6 +71,9 @@ static status_t set_up(struct engine *engine, const struct engine_config *config
   if (!decisions_begin(engine)) {
     return tls_out_of_memory(error);
   }
+  if (config->traffic_keys && !traffic_begin(engine)) {
+    return tls_out_of_memory(error);
+  }
   events_listen(engine, engine->edition);
   if (engine->role == ENGINE_SERVER) {
     SSL_set_accept_state(engine->ssl);
@@ -141,6 +144,7 @@ void engine_free(struct engine *engine) {
   SSL_free(engine->ssl);
   ERR_clear_error();
   events_end(engine);
+  engine_forget_traffic_keys(engine);
   sk_X509_pop_free(engine->refused_chain, X509_free);
   bytes_cleanup(&engine->output);
   free(engine->error);

@@ -75,6 +75,7 @@ struct engine_config {
   size_t max_output;        // ceiling of the output queue, at least 64 KiB
   struct slice owner;       // whose engine it is, at most ENGINE_OWNER_MAX bytes: seals bind to it
   bool growing_records;     // writes begin with small records, which grow; else all are large
+  bool traffic_keys;  // engine_traffic_keys will be asked; no good before engine_allow_traffic_keys
   // client, with TLS_VERIFY_NONE: don't even find out whether the server's chain would verify.
   // engine_peer then has X509_V_ERR_UNSPECIFIED.
   bool skip_verify;
@@ -235,6 +236,42 @@ enum engine_result engine_update_keys(struct engine *engine, bool request_peer);
 enum { ENGINE_LABEL_MAX = 249, ENGINE_EXPORT_MAX = 4096, ENGINE_EXPORT_CONTEXT_MAX = 65535 };
 status_t engine_export(struct engine *engine, const char *label, const struct slice *context,
                        uint8_t *out, size_t len, struct tls_error *error);
+
+// The keys that records of application data are made with, for whoever goes on with the records in
+// place of the engine. TLS 1.3: the nonce of a record is iv, XORed with the record's number.
+enum engine_record_cipher {
+  ENGINE_AES_128_GCM,
+  ENGINE_AES_256_GCM,
+  ENGINE_CHACHA20_POLY1305,
+};
+enum { ENGINE_TRAFFIC_KEY_MAX = 32, ENGINE_TRAFFIC_IV = 12 };
+struct engine_traffic_key {
+  uint8_t key[ENGINE_TRAFFIC_KEY_MAX];  // as many bytes as the cipher takes
+  uint8_t iv[ENGINE_TRAFFIC_IV];
+  uint64_t sequence;  // the number of the next record
+};
+struct engine_traffic_keys {
+  int version;  // number on the wire
+  enum engine_record_cipher cipher;
+  struct engine_traffic_key send;
+  struct engine_traffic_key receive;
+};
+
+// engine_allow_traffic_keys lets contexts that are made from now on have engines that give their
+// keys. Once, before there are contexts and threads: OpenSSL then prepares the secrets of every
+// handshake for its key log, and wipes them again where nobody has asked.
+void engine_allow_traffic_keys(void);
+
+// engine_traffic_keys gives them in *out, which the caller wipes. The engine must not be used for
+// data afterwards, or two records would be made with one number. FAILED_PRECONDITION, and *out_why
+// is a sentence: the engine wasn't made for it, the version or the cipher is none that can be
+// handed on, or something of the connection is still in the engine (plaintext, a part of a record,
+// output, a handshake after the first).
+status_t engine_traffic_keys(const struct engine *engine, struct engine_traffic_keys *out,
+                             const char **out_why);
+
+// engine_forget_traffic_keys wipes what was kept for it. engine_free does so too.
+void engine_forget_traffic_keys(struct engine *engine);
 
 // The numbers are those of tlsagent.v1.ChannelBindingKind.
 enum engine_binding {

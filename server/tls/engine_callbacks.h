@@ -18,7 +18,8 @@ void engine_set_callbacks(SSL_CTX *ctx);
 // decisions_set_callback makes the servers of ctx ask about the server name, if settings say so.
 void decisions_set_callback(SSL_CTX *ctx, const struct tls_settings *settings);
 
-// events_set_callback makes the engines of ctx collect the key log, if settings say so.
+// events_set_callback makes the engines of ctx collect the key log, if settings say so, and hear of
+// it if their traffic keys may be asked for.
 void events_set_callback(SSL_CTX *ctx, const struct tls_settings *settings);
 
 // tickets_set_callback makes the servers of ctx seal tickets with the keys of the edition that an

@@ -62,7 +62,11 @@ static void drop_first(struct engine *engine) {
 
 static void on_key_log(const SSL *ssl, const char *line) {
   struct engine *engine = SSL_get_app_data(ssl);
-  if (engine != NULL) {
+  if (engine == NULL) {
+    return;
+  }
+  traffic_on_key_log(engine, line);
+  if (engine->keeps_key_log) {
     const struct engine_event event = {.kind = ENGINE_EVENT_KEY_LOG, .data = slice_of_string(line)};
     keep(engine, &event);
   }
@@ -72,7 +76,11 @@ static void on_message(int sent, int version, int content_type, const void *data
                        SSL *ssl, void *state) {
   struct engine *engine = SSL_get_app_data(ssl);
   (void)state;
-  if (engine != NULL) {
+  if (engine == NULL) {
+    return;
+  }
+  traffic_on_message(engine, sent != 0, content_type, slice_of(data, len));
+  if (engine->keeps_messages) {
     const struct engine_event event = {
         .kind = ENGINE_EVENT_MESSAGE,
         .data = slice_of(data, len),
@@ -86,13 +94,16 @@ static void on_message(int sent, int version, int content_type, const void *data
 
 // OpenSSL looks for the key log's callback in the SSL_CTX, and for that of messages in the SSL.
 void events_set_callback(SSL_CTX *ctx, const struct tls_settings *settings) {
-  if (settings->events.key_log) {
+  if (settings->events.key_log || traffic_is_allowed()) {
     SSL_CTX_set_keylog_callback(ctx, on_key_log);
   }
 }
 
 void events_listen(struct engine *engine, const struct edition *edition) {
-  SSL_set_msg_callback(engine->ssl, edition->settings.events.messages ? on_message : NULL);
+  engine->keeps_messages = edition->settings.events.messages;
+  engine->keeps_key_log = edition->settings.events.key_log;
+  bool listens = engine->keeps_messages || engine->traffic != NULL;
+  SSL_set_msg_callback(engine->ssl, listens ? on_message : NULL);
 }
 
 void events_end(struct engine *engine) {

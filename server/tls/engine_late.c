@@ -25,8 +25,11 @@ enum engine_result engine_request_certificate(struct engine *engine) {
   if (engine->failed) {
     return ENGINE_FAILED;
   }
-  return may_send(engine) && SSL_verify_client_post_handshake(engine->ssl) ? ENGINE_DONE
-                                                                           : refuse(engine);
+  if (!may_send(engine) || !SSL_verify_client_post_handshake(engine->ssl)) {
+    return refuse(engine);
+  }
+  engine->asked_certificate = true;
+  return ENGINE_DONE;
 }
 
 // What waits for the peer is no output of ours.

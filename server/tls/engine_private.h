@@ -17,6 +17,7 @@ extern "C" {
 enum { ENGINE_MAGIC = 0xe7617e00 };
 
 struct decisions;  // in engine_decision.c
+struct traffic;    // in engine_traffic.c
 
 // A context and the edition of it that an engine uses.
 struct entry {
@@ -35,14 +36,18 @@ struct engine {
   struct list events;           // that nobody has taken yet
   size_t message_bytes;         // of events, overhead included
   size_t key_log_bytes;
+  bool keeps_messages;  // as events: what the context in use says
+  bool keeps_key_log;
+  struct traffic *traffic;  // NULL unless its traffic keys will be asked for
   SSL *ssl;
   struct pipe pipe;
   struct bytes output;  // the own queue, as long as nobody lends another
   bool growing_records;
   struct record_size record_size;  // if they grow
   bool established;
-  bool failed;      // for good: OpenSSL takes no further operation
-  bool close_sent;  // close_notify is in the output, or was taken from it
+  bool failed;             // for good: OpenSSL takes no further operation
+  bool close_sent;         // close_notify is in the output, or was taken from it
+  bool asked_certificate;  // after the handshake
   bool skips_verify;
   int alert;                       // that ended it, or TLS_ALERT_NONE
   struct tls_error *error;         // NULL until something fails: few do, and it is large
@@ -77,6 +82,13 @@ void decisions_end(struct engine *engine);
 // events_listen collects messages, or no longer, as the edition says.
 void events_listen(struct engine *engine, const struct edition *edition);
 void events_end(struct engine *engine);
+
+// traffic_begin has the engine follow its traffic keys, if keys of any were allowed. False without
+// memory. The other two are told what OpenSSL tells.
+bool traffic_begin(struct engine *engine);
+bool traffic_is_allowed(void);
+void traffic_on_key_log(struct engine *engine, const char *line);
+void traffic_on_message(struct engine *engine, bool sent, int content_type, struct slice data);
 
 // engine_name_setup sets the server name of a client engine: SNI for a name, and what is checked in
 // the peer's certificate when the context says so. INVALID_ARGUMENT with error.
