@@ -84,6 +84,11 @@ int stream_fd(const struct stream *stream) {
   return stream->fd;
 }
 
+bool stream_is_idle(const struct stream *stream) {
+  return !stream_receiving(stream) && !stream_in_busy(stream) && !stream_out_busy(stream) &&
+         stream_unsent(stream) == 0;
+}
+
 // Disconnecting a TCP socket sends a reset; others refuse (connect(2)).
 void stream_reset(struct stream *stream) {
   OBJECT_CHECK(stream, STREAM_MAGIC);

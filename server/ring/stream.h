@@ -79,6 +79,8 @@ void stream_flush(struct stream *stream);
 // stream_send_fd queues a descriptor to travel with the next byte appended (STREAM_WITH_FDS). The
 // stream takes it over and closes it once sent.
 status_t stream_send_fd(struct stream *stream, int fd);
+// stream_is_idle tells whether nothing is in flight either way, and nothing wanted or queued.
+bool stream_is_idle(const struct stream *stream);
 // stream_unsent is how many bytes are queued or in flight.
 size_t stream_unsent(const struct stream *stream);
 

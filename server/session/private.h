@@ -99,6 +99,11 @@ void relay_advance(struct session *session);
 void relay_close(struct session *session);
 void relay_transport_closed(struct session *session);
 void relay_free(struct relay *relay);
+// relay_may_begin tells whether the session may become a relay, or be handed over.
+bool relay_may_begin(const struct session *session);
+// relay_new_handed_over makes what stands for a relay that has ended since the kernel goes on with
+// its records; for session->relay, or relay_free. NULL without memory.
+struct relay *relay_new_handed_over(struct session *session);
 
 // session_advance answers what can be answered and asks the transport for what is wanted. In
 // lanes.c.

@@ -38,6 +38,7 @@ struct relay {
   bool reset_peer;       // what ended the relay is no end of the peer's stream
   bool over;             // both sides are being closed
   bool failed;           // how it was then; the session may be closed later
+  bool handed_over;      // the connection goes on without the daemon
   bool told;             // its end was told
   bool buffers_released;
   struct bytes waiting;  // plaintext that had no room in the output
@@ -511,7 +512,7 @@ static void on_tick(struct timer *timer) {
 // ---------------------------------------------------------------------------------------------
 // Beginning and end
 
-static bool may_begin(const struct session *session) {
+bool relay_may_begin(const struct session *session) {
   return session->path != SESSION_MEMORY && session->relay == NULL && !session->closed &&
          !session->failed && session->late == 0 && transport_ready(session) &&
          engine_established(session->engine) && !engine_shutdown_sent(session->engine) &&
@@ -530,6 +531,18 @@ static void init(struct relay *relay, struct session *session, const struct rela
                           .total_nanos = config->total_nanos};
   bytes_init(&relay->waiting, LOOP_LARGE_BUFFER_SIZE);
   timer_init(&relay->tick, on_tick);
+}
+
+struct relay *relay_new_handed_over(struct session *session) {
+  struct relay *relay = malloc(sizeof(*relay));
+  if (relay != NULL) {
+    const struct relay_config config = {.fd = -1, .uid = session->uid};
+    init(relay, session, &config);
+    relay->over = true;
+    relay->handed_over = true;
+    relay->ended = relay->started;
+  }
+  return relay;
 }
 
 static status_t open_plain(struct relay *relay, const struct relay_config *config) {
@@ -555,6 +568,7 @@ static status_t begin(struct session *session, const struct relay_config *config
     return opened;
   }
   session->relay = relay;
+  engine_forget_traffic_keys(session->engine);  // they are the relay's own
   stream_receive_bulk(session->stream);
   if (!status_ok(opened)) {
     fail_os(relay, ENOMEM, "relay");
@@ -575,7 +589,7 @@ status_t session_relay(struct session *session, const struct relay_config *confi
     closer_close(config->uid, config->fd);
     return status_of(STATUS_INVALID_ARGUMENT);
   }
-  if (!may_begin(session)) {
+  if (!relay_may_begin(session)) {
     closer_close(config->uid, config->fd);
     return status_of(STATUS_FAILED_PRECONDITION);
   }
@@ -603,13 +617,20 @@ bool session_is_relay(const struct session *session) {
   return session->relay != NULL;
 }
 
+static enum engine_result result_of(const struct relay *relay) {
+  if (relay->handed_over) {
+    return ENGINE_DONE;
+  }
+  return relay->failed ? ENGINE_FAILED : ENGINE_CLOSED;
+}
+
 bool session_relay_end(const struct session *session, struct relay_end *out) {
   const struct relay *relay = session->relay;
   if (relay == NULL || !relay->over) {
     return false;
   }
   *out = (struct relay_end){
-      .result = relay->failed ? ENGINE_FAILED : ENGINE_CLOSED,
+      .result = result_of(relay),
       .error = session_error(session),
       .bytes_read = session->bytes_read,
       .bytes_written = session->bytes_written,

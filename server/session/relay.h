@@ -44,7 +44,9 @@ bool session_is_relay(const struct session *session);
 
 // How a relay ended.
 struct relay_end {
-  enum engine_result result;      // ENGINE_CLOSED after close_notify both ways, else ENGINE_FAILED
+  // ENGINE_CLOSED after close_notify both ways, ENGINE_DONE if the connection goes on without the
+  // daemon (handover.h), else ENGINE_FAILED.
+  enum engine_result result;
   const struct tls_error *error;  // why it failed; of the session
   uint64_t bytes_read;            // plaintext from the peer
   uint64_t bytes_written;         // plaintext to the peer

@@ -28,6 +28,22 @@ TEST(Stream, DoesAnythingGetThroughAtAll) {
   EXPECT_EQ("good day", ReadAll(pair.theirs, 8));
 }
 
+TEST(Stream, IsItIdleWhileNothingIsWantedOrUnderWay) {
+  Loop loop;
+  SocketPair pair;
+  Stream stream(loop, pair.ReleaseOurs(), STREAM_PLAIN);
+  EXPECT_TRUE(stream_is_idle(stream.get()));
+  stream_receive(stream.get());
+  EXPECT_FALSE(stream_is_idle(stream.get()));
+  WriteAll(pair.theirs, "hello");
+  ASSERT_TRUE(loop.Until([&] { return stream.received == "hello"; }));
+  EXPECT_TRUE(stream_is_idle(stream.get()));
+  stream.Send("good day");
+  EXPECT_FALSE(stream_is_idle(stream.get()));
+  ASSERT_TRUE(loop.Until([&] { return stream.sents == 1; }));
+  EXPECT_TRUE(stream_is_idle(stream.get()));
+}
+
 // Sends 64 MiB to a stream that echoes, and compares what comes back. A thread plays the peer.
 static void Echo64MiB(bool tcp, int flags) {
   const size_t kTotal = RunsUnderSanitizer() ? 16 << 20 : 64 << 20;

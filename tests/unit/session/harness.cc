@@ -220,6 +220,7 @@ status_t SessionTest::TryMake(const Wish &wish, struct tls_error *error) {
   config.engine.server_name =
       client && !wish.server_name.empty() ? wish.server_name.c_str() : nullptr;
   config.engine.max_output = wish.max_output;
+  config.engine.traffic_keys = wish.traffic_keys;
   config.path = wish.path;
   config.fd = wish.fd;
   config.uid = getuid();

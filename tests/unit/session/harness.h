@@ -81,6 +81,7 @@ struct Wish {
   std::string server_name = "host.test";
   struct tls_context *context = nullptr;  // the usual one of the role
   size_t max_output = 128 * 1024;
+  bool traffic_keys = false;
 };
 
 // A fixture with workers, a resolver, the usual contexts, and at most a few sessions.
