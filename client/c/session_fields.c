@@ -99,12 +99,14 @@ static const struct tla_field RELAY_OPTIONS[] = {
     FIELD(1, NUMBER, idle_seconds),
     FIELD(2, NUMBER, total_seconds),
     FIELD(3, BOOL, forget),
+    FIELD(4, NUMBER, kernel_tls),
 };
 static MESSAGE(TLA_RELAY_OPTIONS, RELAY_OPTIONS);
 #undef T
 
 #define T struct tlsagent_session_relay_reply
-static const struct tla_field RELAY_REPLY[] = {FIELD(1, FD, fd), FIELD(2, BOOL, kernel_tls)};
+static const struct tla_field RELAY_REPLY[] = {FIELD(1, FD, fd), FIELD(2, BOOL, kernel_tls),
+                                               FIELD(3, TEXT, kernel_tls_why)};
 MESSAGE(TLA_SESSION_RELAY_REPLY, RELAY_REPLY);
 #undef T
 
@@ -274,10 +276,8 @@ MESSAGE(TLA_SESSION_SHARED_CIPHERS_REPLY, SHARED_CIPHERS_REPLY);
 
 #define T struct tlsagent_session_relay_request
 static const struct tla_field RELAY[] = {
-    FIELD(1, NUMBER, session),
-    FIELD(2, NUMBER, idle_seconds),
-    FIELD(3, NUMBER, total_seconds),
-    FIELD(4, BOOL, forget),
+    FIELD(1, NUMBER, session), FIELD(2, NUMBER, idle_seconds), FIELD(3, NUMBER, total_seconds),
+    FIELD(4, BOOL, forget),    FIELD(5, NUMBER, kernel_tls),
 };
 MESSAGE(TLA_SESSION_RELAY, RELAY);
 #undef T

@@ -837,18 +837,28 @@ struct tlsagent_peer {
   const char *verify_message;
 };
 
+// enum tlsagent_kernel_tls says whether the kernel is to do a connection's records in place of a
+// relay. Experimental; session.proto says what such a socket is, and when one can be had.
+enum tlsagent_kernel_tls {
+  TLSAGENT_KERNEL_TLS_NEVER = 0,
+  TLSAGENT_KERNEL_TLS_IF_POSSIBLE = 1,
+  TLSAGENT_KERNEL_TLS_REQUIRED = 2,  // or TLSAGENT_RPC_FAILED_PRECONDITION
+};
+
 // struct tlsagent_relay_options is how a relay is to run.
 struct tlsagent_relay_options {
   uint32_t idle_seconds;   // without a byte either way, after which the relay ends; 0: never
   uint32_t total_seconds;  // after which it ends in any case; 0: never
   bool forget;             // the session is closed by itself when the relay has ended
+  enum tlsagent_kernel_tls kernel_tls;
 };
 
 // struct tlsagent_session_relay_reply has the descriptor.
 struct tlsagent_session_relay_reply {
   int fd;           // the caller's to close, close-on-exec; tlsagent_free() leaves it open
-  bool kernel_tls;  // whether the kernel does the records and fd is the caller's own socket again;
-                    // false where tlsagent_agent_info() says that "ktls" isn't available
+  bool kernel_tls;  // whether the kernel does the records and fd is the connection's own socket:
+                    // read it by tlsagent_kernel_tls_read(), end it by tlsagent_kernel_tls_finish()
+  const char *kernel_tls_why;  // why it doesn't, when that was wished; else empty
 };
 
 // struct tlsagent_session_connect_request asks for a client session.
@@ -1055,6 +1065,7 @@ struct tlsagent_session_relay_request {
   uint32_t idle_seconds;  // these as in struct tlsagent_relay_options
   uint32_t total_seconds;
   bool forget;
+  enum tlsagent_kernel_tls kernel_tls;  // for sessions that were opened with that wish
 };
 
 // tlsagent_session_relay turns an established session of the socket path into a relay: plaintext by
@@ -1064,9 +1075,28 @@ TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_session_relay(
     const struct tlsagent_session_relay_request *request, uint32_t timeout_ms,
     struct tlsagent_error *error);
 
+// TLSAGENT_KERNEL_TLS_RECORD is the most that a record brings, in bytes.
+#define TLSAGENT_KERNEL_TLS_RECORD 16384U
+
+// tlsagent_kernel_tls_read reads plaintext from a socket whose records the kernel does, passing
+// over what isn't any: DONE with *out_len bytes, at least one; CLOSED after close_notify; WANT_READ
+// when the socket doesn't block and has nothing now; else FAILED with *error: an alert, a stream
+// that was cut off (TRUNCATED), new keys that this kernel doesn't take, a read that failed (OS).
+// size is at least TLSAGENT_KERNEL_TLS_RECORD, or it fails with TLSAGENT_FAULT_USAGE; what is in
+// buffer means something after DONE only. No daemon is asked, and any thread may.
+TLSAGENT_API TLSAGENT_MUST_CHECK enum tlsagent_state tlsagent_kernel_tls_read(
+    int fd, size_t *out_len, void *buffer, size_t size, struct tlsagent_error *error);
+
+// tlsagent_kernel_tls_finish sends close_notify on such a socket and ends its own direction.
+// Reading goes on. A write that is cut short by a full socket that doesn't block fails with EAGAIN
+// in error->tls.os_errno, and can be tried again.
+TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_kernel_tls_finish(int fd,
+                                                                 struct tlsagent_error *error);
+
 // struct tlsagent_session_wait_end_reply is how a relay ended.
 struct tlsagent_session_wait_end_reply {
-  enum tlsagent_state state;  // CLOSED after close_notify both ways, else FAILED
+  // CLOSED after close_notify both ways, DONE when the kernel has the connection, else FAILED.
+  enum tlsagent_state state;
   const struct tlsagent_tls_error *error;
   uint64_t bytes_read;
   uint64_t bytes_written;

@@ -14,6 +14,7 @@
 #include "server/tenant/policy.h"
 #include "server/tenant/tenant.h"
 #include "server/tls/context.h"
+#include "server/tls/engine.h"
 
 enum {
   RING_ENTRIES = 1024,
@@ -31,10 +32,14 @@ struct daemon {
   struct resolver *resolver;
   struct worker_pool *workers;
   struct rpc_server *server;
+  bool kernel_has_tls;
 };
 
-static status_t start_tls(void) {
+static status_t start_tls(const struct daemon *daemon) {
   struct tls_error error;
+  if (daemon->options->kernel_tls && daemon->kernel_has_tls) {
+    engine_allow_traffic_keys();
+  }
   status_t started = tls_library_start(&error);
   if (!status_ok(started)) {
     LOG_ERROR("OpenSSL could not be started: %s %s", error.reason, error.text);
@@ -58,13 +63,24 @@ static status_t start_workers(struct daemon *daemon) {
   return started;
 }
 
+static bool look_for_kernel_tls(const struct options *options) {
+  bool has = process_kernel_has_tls();
+  if (options->kernel_tls && !has) {
+    LOG_WARNING(
+        "--kernel-tls: this kernel has no TLS, or keeps it from tlsagentd; relays serve (modprobe "
+        "tls, then start again)");
+  }
+  return has;
+}
+
 static status_t start_server(struct daemon *daemon) {
   struct service_config service = {
       .limits = &daemon->options->limits,
       .policy = &daemon->policy,
       .workers = daemon->workers,
       .resolver = daemon->resolver,
-      .kernel_has_tls = process_kernel_has_tls(),
+      .kernel_has_tls = daemon->kernel_has_tls,
+      .kernel_tls = daemon->options->kernel_tls,
   };
   service_start(&service);
   struct rpc_config config = {
@@ -82,8 +98,9 @@ static status_t start(struct daemon *daemon) {
   const struct limits *limits = &daemon->options->limits;
   uint64_t descriptors = process_descriptors_needed(limits, daemon->options->workers);
   ENSURE(process_has_descriptors(descriptors), FAILED_PRECONDITION);
+  daemon->kernel_has_tls = look_for_kernel_tls(daemon->options);
   TRY(start_workers(daemon));
-  TRY(start_tls());
+  TRY(start_tls(daemon));
   TRY(tenant_new(limits, &daemon->tenant));
   TRY(resolver_new(RESOLVER_THREADS, (unsigned)limits->resolver_queue, &daemon->resolver));
   TRY(listen_open(daemon->options, &daemon->sockets));

@@ -125,7 +125,7 @@ static const struct {
 enum { TABLE_SIZE = sizeof(table) / sizeof(table[0]) };
 
 // Options without an argument come after the table's.
-enum { FLAG_HELP = TABLE_SIZE, FLAG_VERSION, FLAG_PRINT_LIMITS, FLAG_COUNT };
+enum { FLAG_HELP = TABLE_SIZE, FLAG_VERSION, FLAG_PRINT_LIMITS, FLAG_KERNEL_TLS, FLAG_COUNT };
 
 static void print_text(FILE *out, const char *text) {
   fputs("        ", out);
@@ -150,6 +150,9 @@ static void print_help(FILE *out) {
     print_text(out, table[i].text);
   }
   fputs(
+      "  --kernel-tls\n        experimental: hand connections to the kernel's TLS, for clients "
+      "that wish\n"
+      "        it; whoever has such a socket can ask the kernel for its keys\n"
       "  --print-limits\n        prints every limit with what it can cost in memory, and ends\n"
       "  --help\n  --version\n\n"
       "Exit status: 0 ended as asked, 1 it could not start or go on, 2 a wrong command line.\n"
@@ -190,7 +193,7 @@ static void set_defaults(struct options *options) {
 }
 
 static void make_getopt_table(struct option *out) {
-  static const char *const flags[] = {"help", "version", "print-limits"};
+  static const char *const flags[] = {"help", "version", "print-limits", "kernel-tls"};
   for (int i = 0; i < FLAG_COUNT; i++) {
     bool flag = i >= TABLE_SIZE;
     out[i] = (struct option){.name = flag ? flags[i - TABLE_SIZE] : table[i].name,
@@ -237,6 +240,8 @@ enum options_outcome options_read(int argc, char **argv, FILE *out, FILE *err,
     }
     if (index == FLAG_PRINT_LIMITS) {
       print = true;
+    } else if (index == FLAG_KERNEL_TLS) {
+      options->kernel_tls = true;
     } else if (!table[index].take(options, optarg)) {
       return complain_argument(err, index, optarg);
     }

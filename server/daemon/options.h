@@ -30,6 +30,7 @@ struct options {
   enum log_format log_format;
   bool log_format_given;
   enum log_level log_level;
+  bool kernel_tls;
 };
 
 enum options_outcome {

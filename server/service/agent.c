@@ -3,6 +3,7 @@
 
 #include "server/base/counters.h"
 #include "server/service/convert.h"
+#include "server/service/relay.h"
 #include "server/service/settings.h"
 #include "server/tls/library.h"
 
@@ -70,22 +71,18 @@ struct capability {
 
 enum { CAPABILITIES_MAX = 32 };
 
-static const char *why_no_kernel_tls(void) {
-  return environment.config.kernel_has_tls
-             ? "this kernel has TLS, but handing it the keys is not built: the relay serves"
-             : "this kernel has no TLS, or keeps it from tlsagentd: the relay serves";
-}
-
 static size_t list_capabilities(struct capability *out) {
   bool dial = environment.config.policy->num_dial_patterns > 0;
   const struct tls_library_info *library = tls_library_info();
   bool secure_heap = library->secure_heap_bytes > 0;
+  const char *no_kernel_tls = why_no_kernel_tls();
   const struct capability list[] = {
       {"memory", true, "ciphertext by calls"},
       {"fd", true, "ciphertext by a descriptor passed with the call"},
       {"dial", dial, dial ? "to targets of --allow-dial" : "start tlsagentd with --allow-dial"},
       {"relay", true, "plaintext by a descriptor, and listeners of the daemon's own"},
-      {"ktls", false, why_no_kernel_tls()},
+      {"ktls", no_kernel_tls == NULL,
+       no_kernel_tls == NULL ? "experimental: for relays that wish it" : no_kernel_tls},
       {"decisions", true, "server name and pre-shared keys"},
       {"events", true, "key log and messages"},
       {"resumption", true, "by id and by ticket, as either role"},

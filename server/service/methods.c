@@ -1,6 +1,6 @@
 // The table of methods: the architecture of the service on one screen.
-#include <unistd.h>
 
+#include "server/ring/closer.h"
 #include "server/service/private.h"
 
 struct environment environment;
@@ -96,7 +96,7 @@ void reply(struct call *call, const void *response) {
 void reply_with_fd(struct call *call, const void *response, int fd) {
   if (call_arena(call)->exhausted) {
     if (fd >= 0) {
-      close(fd);
+      closer_close(client_peer(call_client(call))->uid, fd);
     }
     call_fail(call, STATUS_RESOURCE_EXHAUSTED, "the answer does not fit the memory of one call");
   } else if (fd >= 0) {

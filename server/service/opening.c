@@ -244,22 +244,18 @@ static void start_opening(struct opening *opening, uint64_t context,
 // ---------------------------------------------------------------------------------------------
 // The relay, when one was asked for.
 
-struct relayed {
-  int fd;  // -1: there is none
-  Tlsagent__V1__RelayResponse response;
-};
-
-// False: the call has been failed, and the session is gone.
-static bool relay_if_done(struct operation *operation, struct relayed *out) {
-  *out = (struct relayed){.fd = -1, .response = TLSAGENT__V1__RELAY_RESPONSE__INIT};
+// False: the call has been failed, and the session is gone. That comes first: the operation goes
+// with the call.
+static bool relay_if_done(struct operation *operation, struct begun_relay *out) {
+  out->fd = -1;
   if (operation->relay == NULL || operation->op.result != ENGINE_DONE) {
     return true;
   }
-  if (begin_relay(operation->call, operation->session, operation->handle, operation->relay,
-                  &out->fd)) {
+  if (begin_relay(operation->call, operation->session, operation->handle, operation->relay, out)) {
     return true;
   }
   operation_abandon(operation);
+  call_fail(operation->call, out->code, "%s", out->why);
   return false;
 }
 
@@ -267,7 +263,14 @@ static void read_relay(struct opening *opening, const Tlsagent__V1__RelayOptions
                        struct refusal *refusal) {
   opening->operation.relay = relay;
   opening->config.engine.growing_records = relay != NULL;
-  if (relay != NULL && opening->config.path == SESSION_MEMORY) {
+  if (relay == NULL) {
+    return;
+  }
+  opening->config.engine.traffic_keys =
+      relay->kernel_tls != TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_NEVER &&
+      why_no_kernel_tls() == NULL;
+  check_kernel_tls(relay->kernel_tls, refusal);
+  if (opening->config.path == SESSION_MEMORY) {
     refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a relay is for the socket path");
   }
 }
@@ -282,7 +285,7 @@ static void respond_connect(struct operation *operation) {
   response.progress = operation_progress(operation);
   response.negotiated = describe_negotiated(call, operation->session);
   response.peer = describe_peer(call, operation->session, operation->decode_peer);
-  struct relayed relayed;
+  struct begun_relay relayed;
   if (relay_if_done(operation, &relayed)) {
     response.relay = relayed.fd < 0 ? NULL : &relayed.response;
     reply_with_fd(call, &response, relayed.fd);
@@ -349,7 +352,7 @@ static void respond_accept(struct operation *operation) {
   response.progress = operation_progress(operation);
   response.negotiated = describe_negotiated(call, operation->session);
   response.peer = describe_peer(call, operation->session, operation->decode_peer);
-  struct relayed relayed;
+  struct begun_relay relayed;
   if (relay_if_done(operation, &relayed)) {
     response.relay = relayed.fd < 0 ? NULL : &relayed.response;
     reply_with_fd(call, &response, relayed.fd);

@@ -46,8 +46,7 @@ void refusal_set(struct refusal *refusal, enum status_code code, const char *tex
 
 // reply answers the call, or fails it when the response did not fit its arena.
 void reply(struct call *call, const void *response);
-// reply_with_fd does it with a descriptor of the daemon's own making, and takes that over; -1 is
-// none.
+// reply_with_fd does it with a descriptor, and takes that over; -1 is none.
 void reply_with_fd(struct call *call, const void *response, int fd);
 
 // payload_max is how many bytes of a stream one answer may carry, so that it fits its frame and,

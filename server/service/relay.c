@@ -1,6 +1,8 @@
 // SessionService.Relay and WaitEnd.
 #include "server/service/relay.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,6 +11,7 @@
 #include "server/ring/closer.h"
 #include "server/service/convert.h"
 #include "server/service/visit.h"
+#include "server/session/handover.h"
 
 // ---------------------------------------------------------------------------------------------
 // Forgetting: the handle goes when the relay has ended.
@@ -49,14 +52,24 @@ static void forgetter_free(struct forgetter *forgetter) {
 // ---------------------------------------------------------------------------------------------
 // Beginning
 
-static void fail_beginning(struct call *call, struct status begun) {
+__attribute__((format(printf, 3, 4))) static bool fail(struct begun_relay *out,
+                                                       enum status_code code, const char *format,
+                                                       ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(out->why, sizeof(out->why), format, arguments);
+  va_end(arguments);
+  out->code = code;
+  return false;
+}
+
+static bool fail_beginning(struct begun_relay *out, struct status begun) {
   if (begun.code == STATUS_FAILED_PRECONDITION) {
-    call_fail(call, begun.code,
-              "only a session of the socket path becomes a relay, once its handshake is done, "
-              "while it hasn't ended and has no other call in flight");
-  } else {
-    call_fail(call, STATUS_RESOURCE_EXHAUSTED, "no memory, or no descriptors, for a relay");
+    return fail(out, begun.code,
+                "only a session of the socket path becomes a relay, once its handshake is done, "
+                "while it hasn't ended and has no other call in flight");
   }
+  return fail(out, STATUS_RESOURCE_EXHAUSTED, "no memory, or no descriptors, for a relay");
 }
 
 static status_t begin(struct call *call, struct session *session,
@@ -78,14 +91,83 @@ static status_t begin(struct call *call, struct session *session,
   return OK_STATUS;
 }
 
+static bool relay_with(struct call *call, struct session *session,
+                       const Tlsagent__V1__RelayOptions *options, struct begun_relay *out) {
+  status_t begun = begin(call, session, options, &out->fd);
+  return status_ok(begun) || fail_beginning(out, begun);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The kernel in place of a relay.
+
+const char *why_no_kernel_tls(void) {
+  if (!environment.config.kernel_has_tls) {
+    return "this kernel has no TLS, or keeps it from tlsagentd: load its module \"tls\" before "
+           "tlsagentd starts, or let the relay serve";
+  }
+  return environment.config.kernel_tls
+             ? NULL
+             : "this kernel has TLS, but tlsagentd was started without --kernel-tls: the relay "
+               "serves";
+}
+
+void check_kernel_tls(Tlsagent__V1__KernelTls wish, struct refusal *refusal) {
+  if ((uint32_t)wish > TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_REQUIRED) {
+    refusal_set(refusal, STATUS_INVALID_ARGUMENT, "kernel_tls is unknown");
+  } else if (wish == TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_REQUIRED && why_no_kernel_tls() != NULL) {
+    refusal_set(refusal, STATUS_FAILED_PRECONDITION, why_no_kernel_tls());
+  }
+}
+
+// False: there is to be no relay either.
+static bool hand_over(struct call *call, struct session *session, bool required,
+                      struct begun_relay *out) {
+  struct handover handover;
+  switch (session_hand_over(session, &handover)) {
+    case HANDOVER_DONE:
+      out->response.kernel_tls = true;
+      out->fd = handover.fd;
+      return true;
+    case HANDOVER_BROKE:
+      return fail(out, STATUS_ABORTED, "%s; the session is lost", handover.why);
+    case HANDOVER_NOT_POSSIBLE:
+      break;
+  }
+  if (required) {
+    return fail(out, STATUS_FAILED_PRECONDITION,
+                "kernel_tls is required, and not possible for this session: %s. Ask for "
+                "KERNEL_TLS_IF_POSSIBLE to have a relay then",
+                handover.why);
+  }
+  out->response.kernel_tls_why = arena_string(call_arena(call), handover.why);
+  return true;
+}
+
+static bool hand_over_if_wished(struct call *call, struct session *session,
+                                Tlsagent__V1__KernelTls wish, struct begun_relay *out) {
+  const char *why = why_no_kernel_tls();
+  if (wish == TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_NEVER) {
+    return true;
+  }
+  if (why != NULL) {
+    out->response.kernel_tls_why = (char *)why;
+    return true;
+  }
+  return hand_over(call, session, wish == TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_REQUIRED, out);
+}
+
+// ---------------------------------------------------------------------------------------------
+
 bool begin_relay(struct call *call, struct session *session, uint64_t handle,
-                 const Tlsagent__V1__RelayOptions *options, int *out_fd) {
+                 const Tlsagent__V1__RelayOptions *options, struct begun_relay *out) {
+  *out = (struct begun_relay){.fd = -1, .response = TLSAGENT__V1__RELAY_RESPONSE__INIT};
   struct forgetter *forgetter = options->forget ? forgetter_new(call, handle) : NULL;
-  status_t begun = options->forget && forgetter == NULL ? status_of(STATUS_RESOURCE_EXHAUSTED)
-                                                        : begin(call, session, options, out_fd);
-  if (!status_ok(begun)) {
+  if (options->forget && forgetter == NULL) {
+    return fail_beginning(out, status_of(STATUS_RESOURCE_EXHAUSTED));
+  }
+  if (!hand_over_if_wished(call, session, options->kernel_tls, out) ||
+      (out->fd < 0 && !relay_with(call, session, options, out))) {
     forgetter_free(forgetter);
-    fail_beginning(call, begun);
     return false;
   }
   if (forgetter != NULL) {
@@ -96,19 +178,27 @@ bool begin_relay(struct call *call, struct session *session, uint64_t handle,
 
 static void respond_relay(struct call *call, struct visit *visit) {
   const Tlsagent__V1__RelayRequest *from = (const Tlsagent__V1__RelayRequest *)call_request(call);
-  Tlsagent__V1__RelayResponse response = TLSAGENT__V1__RELAY_RESPONSE__INIT;
   Tlsagent__V1__RelayOptions options = TLSAGENT__V1__RELAY_OPTIONS__INIT;
   options.idle_seconds = from->idle_seconds;
   options.total_seconds = from->total_seconds;
   options.forget = from->forget;
-  int fd = -1;
-  if (begin_relay(call, visit->session, from->session, &options, &fd)) {
-    reply_with_fd(call, &response, fd);
+  options.kernel_tls = from->kernel_tls;
+  struct begun_relay relay;
+  if (begin_relay(call, visit->session, from->session, &options, &relay)) {
+    reply_with_fd(call, &relay.response, relay.fd);
+  } else {
+    call_fail(call, relay.code, "%s", relay.why);
   }
 }
 
 void session_begin_relay(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__RelayRequest *from = (const Tlsagent__V1__RelayRequest *)request;
+  struct refusal refusal = {0};
+  check_kernel_tls(from->kernel_tls, &refusal);
+  if (refused(&refusal)) {
+    call_fail(call, refusal.code, "%s", refusal.text);
+    return;
+  }
   start_visit(call, from->session, false, respond_relay);
 }
 

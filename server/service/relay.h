@@ -9,10 +9,25 @@
 extern "C" {
 #endif
 
-// begin_relay makes the session of that handle a relay, on the session's worker; *out_fd is the
-// plaintext end for its client. Else it fails the call.
+// why_no_kernel_tls is why no connection can be handed to the kernel by this daemon, a sentence
+// that says what would help; NULL: it can.
+const char *why_no_kernel_tls(void);
+
+// check_kernel_tls refuses a wish that makes no sense, or that can't be fulfilled here.
+void check_kernel_tls(Tlsagent__V1__KernelTls wish, struct refusal *refusal);
+
+// What became of a wish for a relay.
+struct begun_relay {
+  int fd;  // for the client; -1: there is none
+  Tlsagent__V1__RelayResponse response;
+  enum status_code code;  // why there is none, for the caller to fail the call with
+  char why[400];
+};
+
+// begin_relay makes the session of that handle a relay, on the session's worker, or hands it to the
+// kernel. False: it did neither.
 bool begin_relay(struct call *call, struct session *session, uint64_t handle,
-                 const Tlsagent__V1__RelayOptions *options, int *out_fd);
+                 const Tlsagent__V1__RelayOptions *options, struct begun_relay *out);
 
 // convert_end tells how a relay ended, in the arena; NULL when that is exhausted.
 Tlsagent__V1__WaitEndResponse *convert_end(struct arena *arena, const struct relay_end *end);

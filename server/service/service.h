@@ -25,7 +25,8 @@ struct service_config {
   const struct policy *policy;
   struct worker_pool *workers;
   struct resolver *resolver;
-  bool kernel_has_tls;  // what Info says of it; nothing uses it
+  bool kernel_has_tls;
+  bool kernel_tls;  // --kernel-tls: connections may be handed to it
 };
 
 // service_start tells the handlers what they stand on, once, before the RPC server starts.

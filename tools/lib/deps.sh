@@ -55,6 +55,13 @@ DEPS_PEERS=(
   stunnel4            # peer
 )
 
+# What tests/ktls/run makes an emulated machine of.
+DEPS_KTLS=(
+  busybox-static  # its userland
+  openssl         # peer
+  qemu-system-x86 # runs it
+)
+
 # What of the named packages isn't installed.
 _deps_missing() {
   local package
@@ -65,9 +72,10 @@ _deps_missing() {
   done
 }
 
-# deps_for_building, deps_for_testing and deps_for_peers install what is missing, or say how and stop.
+# deps_for_building, deps_for_testing, deps_for_peers and deps_for_ktls install what is missing, or say how and stop.
 deps_for_building() { _deps_install "${DEPS_BUILD[@]}"; }
 deps_for_testing() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_TEST[@]}"; }
+deps_for_ktls() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_KTLS[@]}"; }
 deps_for_peers() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_PEERS[@]}"; }
 
 _deps_install() {

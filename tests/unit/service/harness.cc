@@ -300,7 +300,8 @@ void Daemon::Start() {
   ASSERT_TRUE(status_ok(resolver_new(1, (unsigned)limits_.resolver_queue, &resolver_)));
   policy_.dial_patterns = dial_patterns_.data();
   policy_.num_dial_patterns = dial_patterns_.size();
-  struct service_config service = {&limits_, &policy_, workers_, resolver_, false};
+  struct service_config service = {&limits_,  &policy_,        workers_,
+                                   resolver_, kernel_has_tls_, kernel_tls_};
   service_start(&service);
   listen_fd_ = Listen(path_);
   struct rpc_config rpc = {};

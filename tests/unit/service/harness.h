@@ -311,6 +311,8 @@ class Daemon : public testing::Test {
 
   struct limits limits_;
   std::vector<const char *> dial_patterns_;
+  bool kernel_has_tls_ = false;  // what the daemon believes
+  bool kernel_tls_ = false;
 
  private:
   unsigned num_workers_;

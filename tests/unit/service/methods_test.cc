@@ -82,7 +82,7 @@ TEST_F(Answers, DoesEveryMethodTakeAnEmptyRequest) {
 TEST_F(Answers, DoesTheLargestPayloadFitTheQueue) {
   for (uint64_t queued : {(uint64_t)65536, (uint64_t)4194304, (uint64_t)67108864}) {
     limits_.queued_bytes = queued;
-    struct service_config config = {&limits_, nullptr, nullptr, nullptr, false};
+    struct service_config config = {&limits_, nullptr, nullptr, nullptr, false, false};
     service_start(&config);
     EXPECT_LE(payload_max(), queued / 2);
     EXPECT_LE(payload_max(), 2u << 20);

@@ -11,7 +11,7 @@ class Settings : public testing::Test {
   Settings() {
     arena_init(&arena_, 1 << 20);
     limits_default(&limits_);
-    struct service_config config = {&limits_, nullptr, nullptr, nullptr, false};
+    struct service_config config = {&limits_, nullptr, nullptr, nullptr, false, false};
     service_start(&config);
   }
   ~Settings() override {
