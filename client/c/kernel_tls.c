@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <linux/tls.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "client/c/error.h"
+#include "client/c/kernel_tls.h"
 
 #ifndef SOL_TLS
 #define SOL_TLS 282
@@ -105,8 +108,8 @@ static enum tlsagent_state take_handshake(const uint8_t *data, size_t len,
   return TLSAGENT_STATE_WANT_READ;
 }
 
-static enum tlsagent_state take_record(uint8_t kind, const uint8_t *data, size_t len,
-                                       struct tlsagent_error *error) {
+enum tlsagent_state tla_take_record(uint8_t kind, const uint8_t *data, size_t len,
+                                    struct tlsagent_error *error) {
   struct tlsagent_tls_error cut_off = {.kind = TLSAGENT_ERROR_TRUNCATED};
   struct tlsagent_tls_error unknown = {.kind = TLSAGENT_ERROR_TLS};
   switch (kind) {
@@ -140,7 +143,7 @@ enum tlsagent_state tlsagent_kernel_tls_read(int fd, size_t *out_len, void *buff
     if (got < 0) {
       return errno == EAGAIN ? TLSAGENT_STATE_WANT_READ : fail_os(error, READ, errno);
     }
-    state = take_record(kind, buffer, (size_t)got, error);
+    state = tla_take_record(kind, buffer, (size_t)got, error);
     *out_len = state == TLSAGENT_STATE_DONE ? (size_t)got : 0;
   }
   return state;
@@ -166,7 +169,18 @@ static bool send_alert(int fd, uint8_t number) {
   return sent >= 0;
 }
 
+// On any other socket the alert would go out as data.
+static bool is_of_kernel_tls(int fd) {
+  char name[16] = "";
+  socklen_t len = sizeof(name) - 1;
+  return getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &len) == 0 && strcmp(name, "tls") == 0;
+}
+
 bool tlsagent_kernel_tls_finish(int fd, struct tlsagent_error *error) {
+  if (!is_of_kernel_tls(fd)) {
+    return tla_fail(error, TLSAGENT_FAULT_USAGE, "%s: the kernel does no TLS on this socket",
+                    FINISH);
+  }
   if (!send_alert(fd, CLOSE_NOTIFY) || shutdown(fd, SHUT_WR) != 0) {
     fail_os(error, FINISH, errno);
     return false;

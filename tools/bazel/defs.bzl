@@ -83,6 +83,18 @@ def tlsagent_cc_test(name, srcs, deps = [], copts = [], **kwargs):
         **kwargs
     )
 
+def tlsagent_cc_test_library(name, **kwargs):
+    """What tests in C++ share across folders."""
+    native.cc_library(
+        name = name,
+        testonly = True,
+        copts = _CXX_COPTS,
+        features = _FEATURES,
+        linkstatic = True,
+        visibility = ["//tests:__subpackages__"],
+        **kwargs
+    )
+
 def tlsagent_unit_tests(deps, **kwargs):
     """One test for each *_test.cc of this folder; other sources in it are shared by all of them.
 

@@ -173,6 +173,7 @@ TEST(Passing, AreTooManyDescriptorsRefused) {
 bool AnswerRelay(FakePeer &peer, const FakeCall &call, const std::vector<int> &fds) {
   Tlsagent__V1__RelayResponse response = TLSAGENT__V1__RELAY_RESPONSE__INIT;
   response.kernel_tls = 1;
+  response.kernel_tls_why = const_cast<char *>("because");
   peer.Answer(call, Pack(&response.base), fds);
   return true;
 }
@@ -189,6 +190,7 @@ TEST(Passing, DoesADescriptorComeWithTheReplyThatNamesIt) {
       << client.error.message;
   EXPECT_EQ(Contents(reply->fd), "relay");
   EXPECT_TRUE(reply->kernel_tls);
+  EXPECT_STREQ(reply->kernel_tls_why, "because");
   EXPECT_NE(fcntl(reply->fd, F_GETFD) & FD_CLOEXEC, 0);
   close(reply->fd);
   tlsagent_free(reply);

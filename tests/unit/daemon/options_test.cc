@@ -141,9 +141,17 @@ TEST(Options, DoesHelpTellOfEveryOption) {
   EXPECT_EQ("", line.err);
   for (const char *option :
        {"--listen", "--mode", "--group", "--workers", "--limit", "--allow-dial", "--drain-timeout",
-        "--log-format", "--log-level", "--print-limits", "--help", "--version"}) {
+        "--log-format", "--log-level", "--kernel-tls", "--print-limits", "--help", "--version"}) {
     EXPECT_NE(std::string::npos, line.out.find(option)) << option;
   }
+}
+
+TEST(Options, IsKernelTlsOffUnlessItIsAskedFor) {
+  EXPECT_FALSE(CommandLine({}).options.kernel_tls);
+  CommandLine line({"--kernel-tls", "--workers=3"});
+  EXPECT_EQ(OPTIONS_RUN, line.outcome);
+  EXPECT_TRUE(line.options.kernel_tls);
+  EXPECT_EQ(OPTIONS_WRONG, CommandLine({"--kernel-tls=yes"}).outcome);
 }
 
 TEST(Options, IsTheVersionOneLine) {

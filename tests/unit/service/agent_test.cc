@@ -80,8 +80,7 @@ TEST_F(Agent, DoesItTellWhyTheKernelDoesNoRecords) {
   auto info = client_.Call(New<V1(InfoRequest)>());
   ASSERT_EQ(0, info.code) << info.message;
   EXPECT_TRUE(HasCapability(info.response.get(), "ktls", false));
-  EXPECT_EQ("this kernel has no TLS, or keeps it from tlsagentd: the relay serves",
-            DetailOf(info.response.get(), "ktls"));
+  EXPECT_EQ(0u, DetailOf(info.response.get(), "ktls").find("this kernel has no TLS, "));
 }
 
 // All that Lib/ssl.py of Python wants to know at its import.

@@ -2,9 +2,13 @@
 #include "server/service/relay.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
+
+#include "tests/support/fake_kernel.h"
 #include "tests/unit/service/harness.h"
 
 namespace {
@@ -353,6 +357,179 @@ TEST_F(InOneCall, IsTheMemoryPathRefused) {
   accept.relay = &options_;
   EXPECT_EQ(STATUS_INVALID_ARGUMENT, client_->Call(accept).code);
   EXPECT_TRUE(Eventually([] { return LivingSessions() == 0; }));
+}
+
+// ---------------------------------------------------------------------------------------------
+// The kernel in place of a relay. What it is told is looked at in tests/unit/session.
+
+class KernelRelays : public Relays {
+ protected:
+  static void SetUpTestSuite() {
+    Relays::SetUpTestSuite();
+    engine_allow_traffic_keys();
+  }
+  KernelRelays() {
+    kernel_has_tls_ = true;
+    kernel_tls_ = true;
+  }
+  // A server, for its peer has nothing to send at once.
+  Reply<V1(AcceptResponse)> Accept(Tlsagent__V1__KernelTls wish, bool tcp = true,
+                                   bool forget = false) {
+    int ours = -1;
+    int theirs = -1;
+    Connected(tcp, &ours, &theirs);
+    peer_ = ClientPeer(theirs);
+    V1(RelayOptions) relay = TLSAGENT__V1__RELAY_OPTIONS__INIT;
+    relay.kernel_tls = wish;
+    relay.forget = forget;
+    Way way;
+    How how;
+    how.fds.push_back(ours);
+    auto request = New<V1(AcceptRequest)>();
+    request.context = server_context_;
+    request.transport = way.Fd().get();
+    request.relay = &relay;
+    uint32_t id = client_->Start(request, how);
+    close(ours);
+    shaken_ = peer_handshake(peer_.get());
+    auto reply = client_->Finish<V1(AcceptRequest)>(id);
+    session_ = reply->session;
+    return reply;
+  }
+  static void Connected(bool tcp, int *ours, int *theirs) {
+    if (!tcp) {
+      Sockets sockets;
+      *ours = fcntl(sockets.ours(), F_DUPFD_CLOEXEC, 0);
+      *theirs = sockets.ReleaseTheirs();
+      return;
+    }
+    uint16_t port = 0;
+    int listener = ListenTcp(&port);
+    struct sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    *theirs = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(0, connect(*theirs, (struct sockaddr *)&address, sizeof(address)));
+    *ours = accept(listener, nullptr, nullptr);
+    close(listener);
+  }
+  static constexpr auto kNever = TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_NEVER;
+  static constexpr auto kIfPossible = TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_IF_POSSIBLE;
+  static constexpr auto kRequired = TLSAGENT__V1__KERNEL_TLS__KERNEL_TLS_REQUIRED;
+  bool shaken_ = false;
+};
+
+TEST_F(KernelRelays, IsTheConnectionHandedOverWhenThatIsWished) {
+  for (auto wish : {kIfPossible, kRequired}) {
+    FakeKernel kernel;
+    auto reply = Accept(wish);
+    ASSERT_EQ(0, reply.code) << reply.message;
+    ASSERT_NE(nullptr, reply->relay);
+    EXPECT_TRUE(reply->relay->kernel_tls) << reply->relay->kernel_tls_why;
+    EXPECT_STREQ("", reply->relay->kernel_tls_why);
+    EXPECT_EQ(3u, kernel.order.size());
+    TakeNear();
+    struct sockaddr_in peer = {};
+    socklen_t len = sizeof(peer);
+    EXPECT_EQ(0, getpeername(near_, (struct sockaddr *)&peer, &len));
+    EXPECT_EQ(AF_INET, peer.sin_family) << "it is the connection's own";
+    auto end = WaitEnd();
+    ASSERT_EQ(0, end.code) << end.message;
+    EXPECT_EQ(TLSAGENT__V1__STATE__STATE_DONE, end->state);
+    EXPECT_EQ(nullptr, end->error);
+    EXPECT_EQ(STATUS_FAILED_PRECONDITION, Read(session_).code);
+    EXPECT_EQ(0, Close(session_));
+  }
+}
+
+TEST_F(KernelRelays, IsItNotUnlessItIsWished) {
+  FakeKernel kernel;
+  auto reply = Accept(kNever);
+  ASSERT_EQ(0, reply.code) << reply.message;
+  EXPECT_FALSE(reply->relay->kernel_tls);
+  EXPECT_STREQ("", reply->relay->kernel_tls_why);
+  EXPECT_TRUE(kernel.order.empty());
+  TakeNear();
+  Talk();
+}
+
+TEST_F(KernelRelays, DoesOneThatIsToBeForgottenGoAtOnce) {
+  FakeKernel kernel;
+  auto reply = Accept(kRequired, true, true);
+  ASSERT_EQ(0, reply.code) << reply.message;
+  EXPECT_TRUE(Eventually([this] { return CountedSessions() == 0 && LivingSessions() == 0; }));
+}
+
+TEST_F(KernelRelays, DoesARelayServeWhereItIsNotPossible) {
+  auto reply = Accept(kIfPossible, false);
+  ASSERT_EQ(0, reply.code) << reply.message;
+  EXPECT_FALSE(reply->relay->kernel_tls);
+  EXPECT_STREQ("the socket is not TCP", reply->relay->kernel_tls_why);
+  TakeNear();
+  Talk();
+}
+
+TEST_F(KernelRelays, IsWhatIsRequiredAndNotPossibleRefusedWithItsSession) {
+  auto reply = Accept(kRequired, false);
+  EXPECT_EQ(STATUS_FAILED_PRECONDITION, reply.code);
+  EXPECT_NE(std::string::npos, reply.message.find("the socket is not TCP")) << reply.message;
+  EXPECT_TRUE(shaken_) << "only then it shows";
+  EXPECT_TRUE(Eventually([this] { return CountedSessions() == 0 && LivingSessions() == 0; }));
+}
+
+TEST_F(KernelRelays, IsHalfAConnectionAnError) {
+  FakeKernel kernel;
+  kernel.receive_errno = EINVAL;
+  auto reply = Accept(kIfPossible);
+  EXPECT_EQ(STATUS_ABORTED, reply.code);
+  EXPECT_NE(std::string::npos, reply.message.find("the session is lost")) << reply.message;
+  EXPECT_TRUE(Eventually([this] { return CountedSessions() == 0 && LivingSessions() == 0; }));
+}
+
+TEST_F(KernelRelays, IsAWishThatComesLateToldSo) {
+  session_ = OpenOnFd(ENGINE_SERVER);
+  auto request = New<V1(RelayRequest)>();
+  request.session = session_;
+  request.kernel_tls = kRequired;
+  EXPECT_EQ(STATUS_FAILED_PRECONDITION, client_->Call(request).code);
+  request.kernel_tls = kIfPossible;
+  auto reply = client_->Call(request);
+  ASSERT_EQ(0, reply.code) << reply.message;
+  EXPECT_FALSE(reply->kernel_tls);
+  EXPECT_STRNE("", reply->kernel_tls_why);
+  TakeNear();
+  Talk();
+}
+
+TEST_F(KernelRelays, IsAWishThatIsNoneRefused) {
+  EXPECT_EQ(STATUS_INVALID_ARGUMENT, Accept((Tlsagent__V1__KernelTls)3).code);
+  auto request = New<V1(RelayRequest)>();
+  request.session = OpenOnFd(ENGINE_SERVER);
+  request.kernel_tls = (Tlsagent__V1__KernelTls)-1;
+  EXPECT_EQ(STATUS_INVALID_ARGUMENT, client_->Call(request).code);
+}
+
+class RelaysWithoutOption : public KernelRelays {
+ protected:
+  RelaysWithoutOption() {
+    kernel_tls_ = false;
+  }
+};
+
+TEST_F(RelaysWithoutOption, IsTheKernelNotEvenAsked) {
+  FakeKernel kernel;
+  auto reply = Accept(kIfPossible);
+  ASSERT_EQ(0, reply.code) << reply.message;
+  EXPECT_FALSE(reply->relay->kernel_tls);
+  EXPECT_NE(nullptr, strstr(reply->relay->kernel_tls_why, "--kernel-tls"));
+  TakeNear();
+  Talk();
+  reply = Accept(kRequired);
+  EXPECT_EQ(STATUS_FAILED_PRECONDITION, reply.code);
+  EXPECT_NE(std::string::npos, reply.message.find("--kernel-tls")) << reply.message;
+  EXPECT_FALSE(shaken_) << "it is refused before";
+  EXPECT_TRUE(kernel.order.empty());
 }
 
 }  // namespace

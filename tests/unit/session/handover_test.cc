@@ -9,7 +9,7 @@
 #include <atomic>
 
 #include "server/session/relay.h"
-#include "tests/unit/session/fake_kernel.h"
+#include "tests/support/fake_kernel.h"
 #include "tests/unit/session/harness.h"
 
 namespace {

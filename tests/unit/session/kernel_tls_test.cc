@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "tests/unit/session/fake_kernel.h"
+#include "tests/support/fake_kernel.h"
 #include "tests/unit/session/harness.h"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/unit/session/fake_kernel.h"
+#include "tests/support/fake_kernel.h"
 
 #include <linux/tls.h>
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
 // What a kernel with TLS would be told, where there is none: setsockopt(2) of the whole program
 // goes through here, and is answered here while a FakeKernel lives.
-#ifndef TLSAGENT_TESTS_UNIT_SESSION_FAKE_KERNEL_H_
-#define TLSAGENT_TESTS_UNIT_SESSION_FAKE_KERNEL_H_
+#ifndef TLSAGENT_TESTS_SUPPORT_FAKE_KERNEL_H_
+#define TLSAGENT_TESTS_SUPPORT_FAKE_KERNEL_H_
 
 #include <string>
 #include <vector>
@@ -23,4 +23,4 @@ class FakeKernel {
   std::string receive;
 };
 
-#endif  // TLSAGENT_TESTS_UNIT_SESSION_FAKE_KERNEL_H_
+#endif  // TLSAGENT_TESTS_SUPPORT_FAKE_KERNEL_H_
