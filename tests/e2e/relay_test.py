@@ -699,6 +699,69 @@ class Listeners(RpcTest):
         timing.eventually(lambda: self.refused(address), "nobody listens")
 
 
+class KernelTls(RpcTest):
+    """The wish that the kernel does the records. tests/ktls has a kernel that does; here it may, or may not."""
+
+    def accept(self, rpc, wish):
+        """(response, the pending call, a TLS client's end)"""
+        ours, far = sessions.tcp_pair()
+        client = Background(tls, far, version="tls13")
+        pending = rpc.submit("SessionService.Accept", session_pb2.AcceptRequest(
+            context=sessions.context(rpc, "server", pki.server("ecdsa")),
+            transport=session_pb2.Transport(fd=session_pb2.FdTransport(fd=0)),
+            relay=session_pb2.RelayOptions(kernel_tls=wish)), [ours.fileno()])
+        ours.close()
+        response = rpc.wait(pending)
+        peer = client.result()
+        self.addCleanup(peer.close)
+        return response, pending, peer
+
+    def refusal(self, rpc):
+        ours, far = sessions.tcp_pair()
+        with far, self.assertRaises(RpcError) as caught:
+            pending = rpc.submit("SessionService.Accept", session_pb2.AcceptRequest(
+                context=sessions.context(rpc, "server", pki.server("ecdsa")),
+                transport=session_pb2.Transport(fd=session_pb2.FdTransport(fd=0)),
+                relay=session_pb2.RelayOptions(kernel_tls=session_pb2.KERNEL_TLS_REQUIRED)), [ours.fileno()])
+            ours.close()
+            rpc.wait(pending)
+        self.assertEqual(caught.exception.code, Code.FAILED_PRECONDITION)
+        return str(caught.exception)
+
+    def test_without_the_option_a_relay_serves_and_says_why(self):
+        response, pending, peer = self.accept(self.rpc, session_pb2.KERNEL_TLS_IF_POSSIBLE)
+        self.assertFalse(response.relay.kernel_tls)
+        self.assertRegex(response.relay.kernel_tls_why, "^this kernel has (no TLS, or|TLS, but .* --kernel-tls)")
+        near = self.take(pending)
+        self.talk(near, peer)
+        self.part(near, peer)
+
+    def test_without_the_option_who_requires_it_is_refused(self):
+        self.assertRegex(self.refusal(self.rpc), "this kernel has (no TLS, or|TLS, but .* --kernel-tls)")
+
+    def test_without_the_wish_nothing_is_said(self):
+        response, pending, peer = self.accept(self.rpc, session_pb2.KERNEL_TLS_NEVER)
+        self.assertEqual((response.relay.kernel_tls, response.relay.kernel_tls_why), (False, ""))
+        self.talk(self.take(pending), peer)
+
+    def test_with_the_option_the_answer_is_what_the_kernel_can(self):
+        agent = daemon.Daemon("--kernel-tls").start()
+        self.addCleanup(agent.kill)
+        rpc = agent.client()
+        ktls, = [c for c in rpc.agent.Info().capabilities if c.name == "ktls"]
+        response, pending, peer = self.accept(rpc, session_pb2.KERNEL_TLS_IF_POSSIBLE)
+        self.assertEqual(response.relay.kernel_tls, ktls.available, response)
+        self.assertEqual(response.relay.kernel_tls_why, "" if ktls.available else ktls.detail)
+        self.talk(self.take(pending), peer)
+        if ktls.available:
+            self.assertTrue(self.accept(rpc, session_pb2.KERNEL_TLS_REQUIRED)[0].relay.kernel_tls)
+            self.assertEqual(rpc.session.WaitEnd(session=response.session).state, common_pb2.STATE_DONE)
+        else:
+            self.assertIn(ktls.detail, self.refusal(rpc))
+            self.assertIn("--kernel-tls: this kernel has no TLS", agent.log())
+        rpc.close()
+
+
 class Draining(RpcTest):
     """SIGTERM with relays under way."""
 

@@ -346,6 +346,9 @@ static void check_new_keys(void) {
   check(write(client.in, "k\n", 2) == 2 && read_end(opened.fd) == TLSAGENT_STATE_FAILED &&
             strstr(error.message, "changed its keys") != NULL,
         "new keys of the peer are an error that says so");
+  check(write(client.in, "unreadable\n", 11) == 11 &&
+            read_end(opened.fd) == TLSAGENT_STATE_FAILED && error.tls.os_errno == EBADMSG,
+        "and what comes under them can't be read (EBADMSG)");
   close_session(&opened);
   stop(&client);
   close(listener);
