@@ -354,6 +354,49 @@ static void check_new_keys(void) {
   close(listener);
 }
 
+// s_client has something to say as soon as it may: it comes with its Finished, or just after it.
+static void check_early(void) {
+  enum { TIMES = 20 };
+  int num_kernel = 0;
+  bool good = true;
+  for (int i = 0; i < TIMES; i++) {
+    uint16_t port;
+    char text[7] = "";
+    int listener = listen_at(&port);
+    struct program client = start_client(port, "TLS_AES_128_GCM_SHA256", "-quiet");
+    good = good && write(client.in, "early\n", 6) == 6;
+    struct opened opened =
+        open_server(accept(listener, NULL, NULL), TLSAGENT_KERNEL_TLS_IF_POSSIBLE);
+    bool read = opened.kernel
+                    ? reads(opened.fd, "early\n")
+                    : recv(opened.fd, text, 6, MSG_WAITALL) == 6 && strcmp(text, "early\n") == 0;
+    good = good && read && writes(opened.fd, "answer\n") && prints(&client, "answer\n");
+    num_kernel += opened.kernel;
+    close_session(&opened);
+    stop(&client);
+    close(listener);
+  }
+  check(good, "what the peer sends at once isn't lost (%d of %d went to the kernel)", num_kernel,
+        TIMES);
+}
+
+// The session is still open, and holds nothing of the connection.
+static void check_close(void) {
+  uint16_t port;
+  int listener = listen_at(&port);
+  struct program client = start_client(port, "TLS_AES_128_GCM_SHA256", "-quiet");
+  struct opened opened = open_server(accept(listener, NULL, NULL), TLSAGENT_KERNEL_TLS_REQUIRED);
+  bool talked = writes(opened.fd, "hello\n") && prints(&client, "hello\n");
+  close(opened.fd);
+  struct pollfd end = {client.out, POLLIN, 0};
+  char byte;
+  check(talked && poll(&end, 1, TIMEOUT_MS) == 1 && read(client.out, &byte, 1) == 0,
+        "closing the socket ends the connection, the session open or not");
+  tlsagent_session_close(agent, opened.session, TIMEOUT_MS, NULL);
+  stop(&client);
+  close(listener);
+}
+
 static void check_cut(void) {
   uint16_t port = free_port();
   struct program server = start_server(port, "TLS_AES_128_GCM_SHA256", "-rev");
@@ -702,6 +745,8 @@ int main(int argc, char **argv) {
   }
   check_finish();
   check_new_keys();
+  check_early();
+  check_close();
   check_cut();
   check_plain_read();
   check_keys_are_readable();

@@ -175,6 +175,40 @@ TEST_F(HandoverTest, IsNothingLostThatThePeerSentBefore) {
   EXPECT_EQ(first.plaintext + rest.plaintext, "early birds");
 }
 
+// A client whose request comes in one piece with its Finished.
+TEST_F(HandoverTest, IsNothingLostThatCameWithTheHandshake) {
+  Sockets sockets(true);
+  Wish wish;
+  wish.role = ENGINE_SERVER;
+  wish.path = SESSION_FD;
+  wish.fd = sockets.ours;
+  wish.traffic_keys = true;
+  session_ = Make(wish);
+  peer_ = ClientPeer(-1);
+  Operation handshake(SESSION_HANDSHAKE);
+  Submit(session_, handshake);
+  bool done = false;
+  for (int i = 0; i < 10 && !done; i++) {
+    done = peer_handshake(peer_.get());
+    if (done) {
+      ASSERT_TRUE(peer_write(peer_.get(), "GET /", 5));
+    }
+    std::string flight = TakePeer(peer_);
+    ASSERT_EQ(send(sockets.theirs, flight.data(), flight.size(), 0), (ssize_t)flight.size());
+    char buffer[16384];
+    ssize_t got = done ? 0 : recv(sockets.theirs, buffer, sizeof(buffer), 0);
+    ASSERT_GE(got, 0);
+    FeedPeer(peer_, std::string(buffer, (size_t)got));
+  }
+  ASSERT_EQ(handshake.Result(), ENGINE_DONE) << handshake.op.error.text;
+  EXPECT_EQ(WhyNot(), "the peer has sent something already");
+  EXPECT_TRUE(kernel_.order.empty());
+  Operation read(SESSION_READ);
+  ASSERT_EQ(Do(session_, read.Room(100)), ENGINE_DONE);
+  EXPECT_EQ(read.plaintext, "GET /");
+  close(sockets.theirs);
+}
+
 TEST_F(HandoverTest, DoesItWaitForCallsAndReads) {
   Shake(ENGINE_SERVER);
   Operation read(SESSION_READ);
