@@ -20,18 +20,43 @@ int Answer(int os_errno) {
   return os_errno == 0 ? 0 : -1;
 }
 
-int Take(FakeKernel *kernel, int level, int name, const std::string &value) {
+}  // namespace
+
+using Hold = std::lock_guard<std::mutex>;
+
+int FakeKernel::Take(int level, int name, const std::string &value) {
+  Hold hold(lock_);
   if (level == IPPROTO_TCP) {
-    kernel->order.push_back("protocol");
-    return Answer(kernel->protocol_errno);
+    order_.push_back("protocol");
+    return Answer(protocol_errno_);
   }
   bool sends = name == TLS_TX;
-  kernel->order.push_back(sends ? "send" : "receive");
-  (sends ? kernel->send : kernel->receive) = value;
-  return Answer(sends ? kernel->send_errno : kernel->receive_errno);
+  order_.push_back(sends ? "send" : "receive");
+  (sends ? send_ : receive_) = value;
+  return Answer(sends ? send_errno_ : receive_errno_);
 }
 
-}  // namespace
+void FakeKernel::Refuse(int protocol_errno, int send_errno, int receive_errno) {
+  Hold hold(lock_);
+  protocol_errno_ = protocol_errno;
+  send_errno_ = send_errno;
+  receive_errno_ = receive_errno;
+}
+
+std::vector<std::string> FakeKernel::Order() const {
+  Hold hold(lock_);
+  return order_;
+}
+
+std::string FakeKernel::Send() const {
+  Hold hold(lock_);
+  return send_;
+}
+
+std::string FakeKernel::Receive() const {
+  Hold hold(lock_);
+  return receive_;
+}
 
 FakeKernel::FakeKernel() {
   current = this;
@@ -48,7 +73,7 @@ extern "C" __attribute__((visibility("default"))) int setsockopt(int fd, int lev
   FakeKernel *kernel = current;
   bool of_tls = level == kSolTls || (level == IPPROTO_TCP && name == TCP_ULP);
   if (kernel != nullptr && of_tls) {
-    return Take(kernel, level, name, std::string((const char *)value, len));
+    return kernel->Take(level, name, std::string((const char *)value, len));
   }
   return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }

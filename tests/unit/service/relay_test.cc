@@ -428,7 +428,7 @@ TEST_F(KernelRelays, IsTheConnectionHandedOverWhenThatIsWished) {
     ASSERT_NE(nullptr, reply->relay);
     EXPECT_TRUE(reply->relay->kernel_tls) << reply->relay->kernel_tls_why;
     EXPECT_STREQ("", reply->relay->kernel_tls_why);
-    EXPECT_EQ(3u, kernel.order.size());
+    EXPECT_EQ(3u, kernel.Order().size());
     TakeNear();
     struct sockaddr_in peer = {};
     socklen_t len = sizeof(peer);
@@ -449,7 +449,7 @@ TEST_F(KernelRelays, IsItNotUnlessItIsWished) {
   ASSERT_EQ(0, reply.code) << reply.message;
   EXPECT_FALSE(reply->relay->kernel_tls);
   EXPECT_STREQ("", reply->relay->kernel_tls_why);
-  EXPECT_TRUE(kernel.order.empty());
+  EXPECT_TRUE(kernel.Order().empty());
   TakeNear();
   Talk();
 }
@@ -480,7 +480,7 @@ TEST_F(KernelRelays, IsWhatIsRequiredAndNotPossibleRefusedWithItsSession) {
 
 TEST_F(KernelRelays, IsHalfAConnectionAnError) {
   FakeKernel kernel;
-  kernel.receive_errno = EINVAL;
+  kernel.Refuse(0, 0, EINVAL);
   auto reply = Accept(kIfPossible);
   EXPECT_EQ(STATUS_ABORTED, reply.code);
   EXPECT_NE(std::string::npos, reply.message.find("the session is lost")) << reply.message;
@@ -529,7 +529,7 @@ TEST_F(RelaysWithoutOption, IsTheKernelNotEvenAsked) {
   EXPECT_EQ(STATUS_FAILED_PRECONDITION, reply.code);
   EXPECT_NE(std::string::npos, reply.message.find("--kernel-tls")) << reply.message;
   EXPECT_FALSE(shaken_) << "it is refused before";
-  EXPECT_TRUE(kernel.order.empty());
+  EXPECT_TRUE(kernel.Order().empty());
 }
 
 }  // namespace

@@ -81,9 +81,9 @@ TEST_F(HandoverTest, DoesTheSocketComeBackWhileItsKeysGo) {
     struct stat socket;
     ASSERT_EQ(fstat(out_.fd, &socket), 0);
     EXPECT_EQ(socket.st_ino, inode_);
-    EXPECT_FALSE(kernel_.send.empty());
-    EXPECT_FALSE(kernel_.receive.empty());
-    EXPECT_NE(kernel_.send, kernel_.receive);
+    EXPECT_FALSE(kernel_.Send().empty());
+    EXPECT_FALSE(kernel_.Receive().empty());
+    EXPECT_NE(kernel_.Send(), kernel_.Receive());
     char nothing;
     EXPECT_EQ(recv(out_.fd, &nothing, 1, MSG_DONTWAIT | MSG_PEEK) < 0, role == ENGINE_SERVER)
         << "the connection is open, and a client's has tickets coming";
@@ -121,11 +121,11 @@ TEST_F(HandoverTest, DoesASessionThatWasHandedOverStaySo) {
   close(out_.fd);
   EXPECT_EQ(WhyNot(),
             "the session is no established one of the socket path, or has calls in flight");
-  EXPECT_EQ(kernel_.order.size(), 3u);
+  EXPECT_EQ(kernel_.Order().size(), 3u);
 }
 
 TEST_F(HandoverTest, IsHalfAConnectionNone) {
-  kernel_.receive_errno = EINVAL;
+  kernel_.Refuse(0, 0, EINVAL);
   Shake(ENGINE_SERVER);
   EXPECT_EQ(HandOver(), HANDOVER_BROKE);
   EXPECT_STREQ(out_.why,
@@ -140,10 +140,10 @@ TEST_F(HandoverTest, IsHalfAConnectionNone) {
 
 TEST_F(HandoverTest, DoesAKernelThatRefusesLeaveTheSessionAsItWas) {
   Shake(ENGINE_CLIENT);
-  kernel_.protocol_errno = ENOENT;
+  kernel_.Refuse(ENOENT, 0, 0);
   EXPECT_EQ(WhyNot(), "the kernel refused: No such file or directory");
   Talk();
-  kernel_.protocol_errno = 0;
+  kernel_.Refuse(0, 0, 0);
   Operation tickets(SESSION_READ);
   EXPECT_EQ(Do(session_, tickets.Room(100).Wait(1)), ENGINE_WANT_INPUT);
   EXPECT_EQ(WhyNot(), "the daemon is reading from the socket")
@@ -161,7 +161,7 @@ TEST_F(HandoverTest, IsOnlyTls13OnTcpHandedOver) {
   EXPECT_EQ(WhyNot(),
             "the keys of this session were not kept: the wish has to come with Connect or Accept");
   Talk();
-  EXPECT_TRUE(kernel_.order.empty());
+  EXPECT_TRUE(kernel_.Order().empty());
 }
 
 TEST_F(HandoverTest, IsNothingLostThatThePeerSentBefore) {
@@ -202,7 +202,7 @@ TEST_F(HandoverTest, IsNothingLostThatCameWithTheHandshake) {
   }
   ASSERT_EQ(handshake.Result(), ENGINE_DONE) << handshake.op.error.text;
   EXPECT_EQ(WhyNot(), "the peer has sent something already");
-  EXPECT_TRUE(kernel_.order.empty());
+  EXPECT_TRUE(kernel_.Order().empty());
   Operation read(SESSION_READ);
   ASSERT_EQ(Do(session_, read.Room(100)), ENGINE_DONE);
   EXPECT_EQ(read.plaintext, "GET /");

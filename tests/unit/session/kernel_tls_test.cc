@@ -55,18 +55,18 @@ TEST(KernelTls, AreTheKeysSetAsTheKernelHasThem) {
   struct engine_traffic_keys keys = Keys(ENGINE_AES_128_GCM);
   EXPECT_EQ(kernel_tls_set(-1, &keys, &os_errno), KERNEL_TLS_SET);
   EXPECT_EQ(os_errno, 0);
-  EXPECT_EQ(kernel.order, (Orders{"protocol", "send", "receive"}));
+  EXPECT_EQ(kernel.Order(), (Orders{"protocol", "send", "receive"}));
   using Aes128 = struct tls12_crypto_info_aes_gcm_128;
-  ExpectGcm<Aes128>(kernel.send, TLS_CIPHER_AES_GCM_128, keys.send);
-  ExpectGcm<Aes128>(kernel.receive, TLS_CIPHER_AES_GCM_128, keys.receive);
-  EXPECT_EQ(memcmp(As<Aes128>(kernel.send).rec_seq, "\1\2\3\4\5\6\7\10", 8), 0);
-  EXPECT_EQ(memcmp(As<Aes128>(kernel.receive).rec_seq, "\0\0\0\0\0\0\0\2", 8), 0);
+  ExpectGcm<Aes128>(kernel.Send(), TLS_CIPHER_AES_GCM_128, keys.send);
+  ExpectGcm<Aes128>(kernel.Receive(), TLS_CIPHER_AES_GCM_128, keys.receive);
+  EXPECT_EQ(memcmp(As<Aes128>(kernel.Send()).rec_seq, "\1\2\3\4\5\6\7\10", 8), 0);
+  EXPECT_EQ(memcmp(As<Aes128>(kernel.Receive()).rec_seq, "\0\0\0\0\0\0\0\2", 8), 0);
 
   keys = Keys(ENGINE_AES_256_GCM);
   EXPECT_EQ(kernel_tls_set(-1, &keys, &os_errno), KERNEL_TLS_SET);
   using Aes256 = struct tls12_crypto_info_aes_gcm_256;
-  ExpectGcm<Aes256>(kernel.send, TLS_CIPHER_AES_GCM_256, keys.send);
-  ExpectGcm<Aes256>(kernel.receive, TLS_CIPHER_AES_GCM_256, keys.receive);
+  ExpectGcm<Aes256>(kernel.Send(), TLS_CIPHER_AES_GCM_256, keys.send);
+  ExpectGcm<Aes256>(kernel.Receive(), TLS_CIPHER_AES_GCM_256, keys.receive);
 }
 
 TEST(KernelTls, AreThoseOfChaCha20) {
@@ -74,7 +74,7 @@ TEST(KernelTls, AreThoseOfChaCha20) {
   int os_errno = -1;
   struct engine_traffic_keys keys = Keys(ENGINE_CHACHA20_POLY1305);
   EXPECT_EQ(kernel_tls_set(-1, &keys, &os_errno), KERNEL_TLS_SET);
-  auto info = As<struct tls12_crypto_info_chacha20_poly1305>(kernel.receive);
+  auto info = As<struct tls12_crypto_info_chacha20_poly1305>(kernel.Receive());
   EXPECT_EQ(info.info.cipher_type, TLS_CIPHER_CHACHA20_POLY1305);
   EXPECT_EQ(memcmp(info.key, keys.receive.key, 32), 0);
   EXPECT_EQ(memcmp(info.iv, keys.receive.iv, 12), 0);
@@ -85,17 +85,22 @@ TEST(KernelTls, IsItToldHowFarTheKernelWent) {
   FakeKernel kernel;
   int os_errno = 0;
   struct engine_traffic_keys keys = Keys(ENGINE_AES_128_GCM);
-  kernel.receive_errno = EINVAL;
+  kernel.Refuse(0, 0, EINVAL);
   EXPECT_EQ(kernel_tls_set(-1, &keys, &os_errno), KERNEL_TLS_HALF_SET);
   EXPECT_EQ(os_errno, EINVAL);
-  kernel.send_errno = ENOTSUP;
+  kernel.Refuse(0, ENOTSUP, 0);
   EXPECT_EQ(kernel_tls_set(-1, &keys, &os_errno), KERNEL_TLS_NOT_SET);
   EXPECT_EQ(os_errno, ENOTSUP);
-  kernel.protocol_errno = ENOENT;
-  kernel.order.clear();
+}
+
+TEST(KernelTls, IsAKernelWithoutTheProtocolToldNoKeys) {
+  FakeKernel kernel;
+  int os_errno = 0;
+  struct engine_traffic_keys keys = Keys(ENGINE_AES_128_GCM);
+  kernel.Refuse(ENOENT, 0, 0);
   EXPECT_EQ(kernel_tls_set(-1, &keys, &os_errno), KERNEL_TLS_NOT_SET);
   EXPECT_EQ(os_errno, ENOENT);
-  EXPECT_EQ(kernel.order, (Orders{"protocol"}));
+  EXPECT_EQ(kernel.Order(), (Orders{"protocol"}));
 }
 
 TEST(KernelTls, DoesTheRealKernelRefuseWhatIsNoConnection) {
