@@ -30,6 +30,9 @@ static const char *why_not(const struct session *session) {
   if (session->ended || bytes_len(&session->inbox) > 0) {
     return "the peer has sent something already";
   }
+  if (transport_unsent(session) > 0) {
+    return "something is still to be sent";
+  }
   return stream_is_idle(session->stream) ? NULL : "the daemon is reading from the socket";
 }
 

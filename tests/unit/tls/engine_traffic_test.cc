@@ -179,6 +179,50 @@ TEST_F(EngineTraffic, DoTheyAfterRecordsAndNewKeys) {
   }
 }
 
+// A second ClientHello, and a client that shows a certificate: more records under other keys.
+TEST_F(EngineTraffic, DoTheyAfterALongerHandshake) {
+  for (bool as_client : {true, false}) {
+    Change server = ServerChange();
+    server.Trust(pki_get()->root->pem).Verify(TLS_VERIFY_REQUIRED);
+    server.Set(TLS_SET_GROUPS).groups = "P-384";
+    Change client = ClientChange();
+    client.Pair(pki_get()->client);
+    client.Set(TLS_SET_GROUPS).groups = "X25519:P-384";
+    server_ = MakeContext(TLS_CONTEXT_SERVER, server);
+    client_ = MakeContext(TLS_CONTEXT_CLIENT, client);
+    Ends ends(Make(client_, ENGINE_CLIENT, true), Make(server_, ENGINE_SERVER, true));
+    ends.Shake(100);
+    ASSERT_TRUE(ends.established());
+    ends.Read(true);
+    Talk(ends, as_client);
+  }
+}
+
+TEST_F(EngineTraffic, DoTheyWhenASessionIsResumed) {
+  for (bool as_client : {true, false}) {
+    Ends first = Shaken(kSuites[1]);
+    first.Read(true);
+    Arena arena;
+    struct engine_resumption session = {};
+    ASSERT_EQ(engine_resumption(first.client.get(), arena, &session).code, STATUS_OK);
+    engine_config config = {};
+    config.role = ENGINE_CLIENT;
+    config.server_name = "host.test";
+    config.traffic_keys = true;
+    config.resumption = session.sealed;
+    Error error;
+    engine *made = nullptr;
+    ASSERT_EQ(engine_new(client_.get(), &config, &made, &error).code, STATUS_OK) << error.text;
+    Ends ends(Engine(made), Make(server_, ENGINE_SERVER, true));
+    ends.Shake();
+    struct engine_negotiated negotiated;
+    ASSERT_EQ(engine_negotiated(ends.client.get(), arena, &negotiated).code, STATUS_OK);
+    EXPECT_TRUE(negotiated.resumed);
+    ends.Read(true);
+    Talk(ends, as_client);
+  }
+}
+
 TEST_F(EngineTraffic, AreTicketsThatHaveNotBeenReadTheFirstRecordsToOpen) {
   Ends ends = Shaken(kSuites[0]);
   ASSERT_FALSE(ends.to_client.empty());
