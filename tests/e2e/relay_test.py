@@ -804,6 +804,7 @@ class Draining(RpcTest):
         echo = Echo()
         self.addCleanup(echo.close)
         agent, rpc = self.drain(seconds)
+        self.addCleanup(rpc.close)  # which would end the listener
         _, address = self.listen(rpc, echo.address)
         return agent, address
 

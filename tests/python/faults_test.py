@@ -49,6 +49,7 @@ def run(case, program, name, path, stock=False, python=PYTHON):
     command = [python, "-X", "dev", "-W", "error", os.path.join(FOLDER, program + ".py"), name]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS,
                           env=environment(path, stock))
+    case.maxDiff = None
     case.assertEqual((done.returncode, done.stderr), (0, ""), f"{program} {name}, {'stock' if stock else 'ours'}")
     return json.loads(done.stdout)
 

@@ -43,3 +43,10 @@ class Agent:
             self.process.kill()
             self.process.wait()
             self.process = None
+            eventually(self.has_let_go, "the kernel has closed the daemon's sockets")
+
+    def has_let_go(self):
+        """A ring is taken down after its process: until then a connection seems to live, and who uses it is told of its
+        end by that call."""
+        with open("/proc/net/unix", encoding="ascii") as sockets:
+            return not any(line.rstrip().endswith(self.path) for line in sockets)

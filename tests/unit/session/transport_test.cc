@@ -80,11 +80,36 @@ TEST_F(Dial, IsAnUnknownNameAResolveError) {
   EXPECT_STRNE("", handshake.op.error.text);
 }
 
-// TEST-NET-1 (RFC 5737): where it is routed nobody answers, and else it fails at once.
-const char *const kNowhere = "192.0.2.1";
+// Listens, and its queue is full: the kernel answers nobody who connects (listen(2)).
+class FullListener {
+ public:
+  FullListener() : fd_(ListenTcp(&port)) {
+    EXPECT_EQ(0, listen(fd_, 0));
+    struct sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    for (int &waiting : waiting_) {
+      waiting = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      (void)!connect(waiting, (struct sockaddr *)&address, sizeof(address));
+    }
+  }
+  ~FullListener() {
+    for (int waiting : waiting_) {
+      close(waiting);
+    }
+    close(fd_);
+  }
+  uint16_t port = 0;
+
+ private:
+  int fd_;
+  int waiting_[4];
+};
 
 TEST_F(Dial, CanItBeClosedWhileConnecting) {
-  struct session *session = Call(kNowhere, 9);
+  FullListener nobody;
+  struct session *session = Call("127.0.0.1", nobody.port);
   Operation handshake(SESSION_HANDSHAKE);
   Submit(session, handshake);
   Close(session);
@@ -102,7 +127,8 @@ TEST_F(Dial, CanItBeClosedWhileResolving) {
 }
 
 TEST_F(Dial, CanItBeGivenUpBeforeItIsConnected) {
-  struct session *session = Call(kNowhere, 9);
+  FullListener nobody;
+  struct session *session = Call("127.0.0.1", nobody.port);
   Operation handshake(SESSION_HANDSHAKE);
   Submit(session, handshake);
   Cancel(handshake);
