@@ -79,8 +79,9 @@ struct relaying {
   struct tlsagent_client *agent;
   uint64_t context;
   uint64_t relay_handle;
-  int listener;
-  int code;  // how it ends
+  int listener;          // until the daemon has it
+  const char *bound_to;  // a Unix socket's path, to be removed
+  int code;              // how it ends
   bool lost;
 };
 
@@ -211,18 +212,25 @@ static int start_listening(struct relaying *relaying) {
   int code = at->unix_path != NULL ? unix_listen(relaying->cli, at->unix_path, &relaying->listener)
                                    : tcp_listen(relaying->cli, &at->endpoint, &relaying->listener);
   if (code == EXIT_OK) {
+    relaying->bound_to = at->unix_path;
     // Nobody but the daemon accepts, and it needs no such flag.
     fcntl(relaying->listener, F_SETFL, fcntl(relaying->listener, F_GETFL) & ~O_NONBLOCK);
   }
   return code;
 }
 
-static void stop_listening(const struct relaying *relaying) {
+// The daemon's is the only one then, so that who connects is refused when the daemon lets it go.
+static void drop_listener(struct relaying *relaying) {
   if (relaying->listener >= 0) {
     close(relaying->listener);
-    if (relaying->listen_at.unix_path != NULL) {
-      unlink(relaying->listen_at.unix_path);
-    }
+    relaying->listener = -1;
+  }
+}
+
+static void stop_listening(struct relaying *relaying) {
+  drop_listener(relaying);
+  if (relaying->bound_to != NULL) {
+    unlink(relaying->bound_to);
   }
 }
 
@@ -424,6 +432,7 @@ static int relay(struct relaying *relaying) {
   code = code != EXIT_OK ? code : listen_for_daemon(relaying);
   code = code != EXIT_OK ? code : announce(relaying);
   if (code == EXIT_OK) {
+    drop_listener(relaying);
     if (!relaying->cli->quiet) {
       ask_for_ends(relaying);
     }

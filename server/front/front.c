@@ -17,7 +17,6 @@ static void front_free(struct front *front) {
   while ((record = front_take(front, &lost)) != NULL) {
     front_record_free(record);
   }
-  closer_close(client_peer(front->config.client)->uid, front->config.fd);
   tls_context_unref(front->config.context);
   client_unref(front->config.client);
   pthread_mutex_destroy(&front->lock);
@@ -82,10 +81,14 @@ static void on_accept(void *owner, int fd) {
   connection_start(acceptor, fd);
 }
 
+// The last one lets the socket go: who connects is refused then, and doesn't wait in its queue.
 static void accepts_no_more(struct acceptor *acceptor) {
+  struct front *front = acceptor->front;
   acceptor->listener = NULL;
-  atomic_fetch_sub(&acceptor->front->accepting, 1);
-  maybe_drained(acceptor->front);
+  if (atomic_fetch_sub(&front->accepting, 1) == 1) {
+    closer_close(client_peer(front->config.client)->uid, front->config.fd);
+  }
+  maybe_drained(front);
 }
 
 static void on_closed(void *owner) {
