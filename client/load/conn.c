@@ -108,44 +108,61 @@ static void drop(struct conn *conn) {
   }
 }
 
-// The operation, or the attempt at a connection, came to nothing; the tally has it.
-static void give_up(struct conn *conn) {
+// The operation, or the attempt at a connection, came to nothing; the tally has it if it counts.
+static void give_up(struct conn *conn, bool is_counted) {
   struct shard *shard = conn->shard;
   bool had_operation = conn->has_operation;
   conn->failures++;
   conn->has_operation = false;
-  shard->stats.counts.errors += shard->measuring;
-  shard->stats.counts.failed += shard->measuring && conn->counts && conn->state <= CONN_SHAKING;
+  shard->stats.counts.errors += is_counted;
+  shard->stats.counts.failed += is_counted && conn->counts && conn->state <= CONN_SHAKING;
   if (had_operation) {
     shard_on_operation(shard, conn, false, clock_now());
   }
   drop(conn);
 }
 
-// Where an error is counted: one outside of the measuring nowhere.
+// What fails counts by when it was begun, as what goes well does.
+static bool is_measured(const struct conn *conn) {
+  const struct shard *shard = conn->shard;
+  if (conn->has_operation) {
+    return shard->measuring && conn->intended >= shard->run->measure_from;
+  }
+  return shard->measuring && (conn->counts || conn->state > CONN_SHAKING);
+}
+
+// Where an error is noted; NULL when it doesn't count. An attempt at a connection that no operation
+// waits for is one of the operations to do, else a target that takes none would never have had them.
 static struct tally *tally_of(struct conn *conn) {
-  return conn->shard->measuring ? &conn->shard->stats.tally : NULL;
+  bool is_attempt = !conn->has_operation && conn->state <= CONN_SHAKING;
+  if (!is_measured(conn) || (is_attempt && !shard_take_attempt(conn->shard))) {
+    return NULL;
+  }
+  return &conn->shard->stats.tally;
 }
 
 void conn_fail(struct conn *conn, enum phase phase, const char *kind, const char *reason) {
-  if (tally_of(conn) != NULL) {
-    tally_note(tally_of(conn), phase, kind, reason);
+  struct tally *tally = tally_of(conn);
+  if (tally != NULL) {
+    tally_note(tally, phase, kind, reason);
   }
-  give_up(conn);
+  give_up(conn, tally != NULL);
 }
 
 static void fail_os(struct conn *conn, enum phase phase, int os_errno) {
-  if (tally_of(conn) != NULL) {
-    tally_note_os(tally_of(conn), phase, os_errno);
+  struct tally *tally = tally_of(conn);
+  if (tally != NULL) {
+    tally_note_os(tally, phase, os_errno);
   }
-  give_up(conn);
+  give_up(conn, tally != NULL);
 }
 
 static void fail_tls(struct conn *conn, enum phase phase, const struct tls_error *error) {
-  if (tally_of(conn) != NULL) {
-    tally_note_tls(tally_of(conn), phase, error);
+  struct tally *tally = tally_of(conn);
+  if (tally != NULL) {
+    tally_note_tls(tally, phase, error);
   }
-  give_up(conn);
+  give_up(conn, tally != NULL);
 }
 
 // Which phase an operation is in, for its errors.
@@ -224,12 +241,8 @@ static void start_handshake(struct conn *conn, clock_time now) {
       .link = shard->via == NULL ? NULL : via_link(shard->via, conn->number)};
   conn->offered = config.resumption.len > 0;
   if (!channel_open(&conn->channel, &config, &error)) {
-    // The descriptor is gone with it, so there is nothing to drop.
-    if (tally_of(conn) != NULL) {
-      tally_note_tls(tally_of(conn), PHASE_HANDSHAKE, &error);
-    }
-    conn->fd = -1;
-    give_up(conn);
+    conn->fd = -1;  // it is gone with the channel, so there is nothing to close
+    fail_tls(conn, PHASE_HANDSHAKE, &error);
     return;
   }
   conn->state = CONN_SHAKING;

@@ -138,7 +138,7 @@ static const struct row load_rows[] = {
     {"connections", 'c', required_argument, take_connections, FIELD(connections), "N", "connections at a time (default: 10; with --rate at most 100)"},
     {"rate", 'r', required_argument, take_rate, FIELD(rate), "R", "open loop: start R operations a second, whatever becomes of them"},
     {"duration", 'd', required_argument, take_positive_duration, FIELD(duration_nanos), "TIME", "measure so long: 500ms, 10s, 1m (default: 10s without --count)"},
-    {"count", 'n', required_argument, take_count, FIELD(count), "N", "end after N operations, failed ones included"},
+    {"count", 'n', required_argument, take_count, FIELD(count), "N", "end after N operations, failed ones and connections that come to nothing included"},
     {"warmup", 0, required_argument, take_duration, FIELD(warmup_nanos), "TIME", "run so long before measuring begins"},
     {"ramp", 0, required_argument, take_duration, FIELD(ramp_nanos), "TIME", "come to the full rate, or to all connections, within so long"},
     {"timeout", 't', required_argument, take_positive_duration, FIELD(timeout_nanos), "TIME", "give up each step after so long (default: 10s)"},

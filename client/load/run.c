@@ -26,8 +26,16 @@ enum {
 // ---------------------------------------------------------------------------------------------
 // For the shards
 
-bool run_take(struct run *run) {
-  return run->options->count == 0 || atomic_fetch_sub(&run->budget, 1) > 0;
+uint64_t run_take(struct run *run, uint64_t most) {
+  if (run->options->count == 0) {
+    return most;
+  }
+  int64_t left = atomic_fetch_sub(&run->budget, (int64_t)most);
+  return left <= 0 ? 0 : (uint64_t)left < most ? (uint64_t)left : most;
+}
+
+bool run_has_more(const struct run *run) {
+  return run->options->count == 0 || atomic_load(&run->budget) > 0;
 }
 
 void run_hand_in(struct run *run, const struct counts *counts,

@@ -46,8 +46,10 @@ bool run_execute(const struct options *options, struct result *out, char *why, s
 // ---------------------------------------------------------------------------------------------
 // For the shards, on their threads.
 
-// run_take takes one operation of the budget; false when none is left.
-bool run_take(struct run *run);
+// run_take takes so many operations of the budget, or those that are left, and tells how many.
+uint64_t run_take(struct run *run, uint64_t most);
+// run_has_more tells whether there are any left.
+bool run_has_more(const struct run *run);
 // run_hand_in adds what was measured since the last time; change is of connections held.
 void run_hand_in(struct run *run, const struct counts *counts,
                  const struct histogram phases[PHASE_COUNT], int64_t change);

@@ -220,7 +220,7 @@ static bool take_operation(struct shard *shard) {
   if (shard->stopping) {
     return false;
   }
-  if (counts && !run_take(shard->run)) {
+  if (counts && run_take(shard->run, 1) == 0) {
     stop(shard, true);
     return false;
   }
@@ -317,6 +317,11 @@ void shard_on_ready(struct shard *shard, struct conn *conn) {
   }
 }
 
+bool shard_take_attempt(struct shard *shard) {
+  shard->last_done = clock_now();
+  return run_take(shard->run, 1) == 1;
+}
+
 void shard_on_operation(struct shard *shard, struct conn *conn, bool good, clock_time now) {
   shard->num_operations--;
   if (!shard->measuring || conn->intended < shard->run->measure_from) {
@@ -365,6 +370,8 @@ void shard_on_off(struct shard *shard, struct conn *conn) {
     end_priming(shard);
   } else if (shard->stopping) {
     maybe_finish(shard);
+  } else if (!run_has_more(shard->run)) {
+    stop(shard, true);
   } else if (conn->failures > 0 && !waited) {
     again_later(shard, conn);
   } else if (shard->workload->per_connection) {

@@ -98,6 +98,9 @@ void shard_on_established(struct shard *shard, struct conn *conn);
 void shard_on_ready(struct shard *shard, struct conn *conn);
 void shard_on_operation(struct shard *shard, struct conn *conn, bool good, clock_time now);
 void shard_on_off(struct shard *shard, struct conn *conn);
+// shard_take_attempt takes an attempt at a connection that came to nothing from the operations to
+// do; false when none was left.
+bool shard_take_attempt(struct shard *shard);
 
 // shard_next_name gives the name to ask for, NULL for none.
 const char *shard_next_name(struct shard *shard);

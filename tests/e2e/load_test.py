@@ -409,6 +409,26 @@ class Errors(Load):
         self.assertIn("5 errors:", done.stdout)
         self.assertIn("not one operation was done", done.stderr)
 
+    @each(args={"closed": ["-w", "echo"], "open": ["-w", "http", "-r", 1000], "many": ["-w", "raw", "--send", "x", "--expect-bytes", 1]})
+    def test_what_never_connects_is_counted_as_well(self, args):
+        """A connection that comes to nothing is one of -n, or this would never end."""
+        report = self.report(*args, "-n", 6, "-c", 2, f"localhost:{peers.free_port()}", code=NOTHING)
+        self.assertErrors(report, "connect", "refused", "refused")
+        self.assertEqual((report["errors_total"], report["connections"]["failed"]), (6, 6))
+
+    def test_what_fails_counts_by_when_it_began(self):
+        """In the warm-up, and so not at all: as if it had gone well."""
+        def fail_first(server, tls):
+            if server.connections == 1:
+                tls.recv(1)
+                threading.Event().wait(1)
+                return
+            echo(server, tls)
+
+        with Server(fail_first) as server:
+            report = self.report("-w", "echo", "-n", 1, "-c", 1, "--warmup", "500ms", server.target)
+        self.assertEqual((report["operations"], report["errors"]), (1, []))
+
     def test_a_certificate_of_nobody_we_trust(self):
         with Server(drain, pair=pki.stranger("ecdsa")) as server:
             report = self.report("-n", 3, "-c", 1, server.target, code=NOTHING)
