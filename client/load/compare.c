@@ -117,6 +117,13 @@ struct series {
   size_t num;
 };
 
+// What came after the measuring are the stragglers that were waited for.
+static bool is_drawn(const json_t *report, const json_t *second) {
+  double seconds = number_of(second, "seconds");
+  bool is_late = number_of(second, "t") - seconds >= number_of(report, "seconds");
+  return seconds >= SHORTEST_DRAWN && !is_late;
+}
+
 static struct series series_of(const json_t *report, const struct figure *figure) {
   const json_t *seconds = json_object_get(report, "series");
   size_t most = json_array_size(seconds);
@@ -125,7 +132,7 @@ static struct series series_of(const json_t *report, const struct figure *figure
   for (size_t i = 0; out.values != NULL && i < most; i++) {
     const json_t *second = json_array_get(seconds, i);
     double value = of_second(second, figure);
-    if (isfinite(value) && number_of(second, "seconds") >= SHORTEST_DRAWN) {
+    if (isfinite(value) && is_drawn(report, second)) {
       out.values[out.num++] = value;
     }
   }

@@ -180,6 +180,7 @@ static json_t *document_of(const struct result *result) {
   json_object_set_new(out, "options", options_of(result->options));
   json_object_set_new(out, "interrupted", json_boolean(result->interrupted));
   json_object_set_new(out, "seconds", number(result->seconds));
+  json_object_set_new(out, "drain_seconds", number(result->drain_seconds));
   json_object_set_new(out, "operations", integer(counts->operations));
   json_object_set_new(out, "rate", number(result_rate(result)));
   json_object_set_new(out, "late", integer(counts->late));

@@ -96,6 +96,10 @@ static void show_lateness(const struct result *result, FILE *out) {
             (unsigned long long)counts->missed);
   }
   fprintf(out, "\n");
+  if (result->drain_seconds >= 0.01) {
+    fprintf(out, "the last of them ended %.2f s after that time, and was waited for\n",
+            result->drain_seconds);
+  }
 }
 
 static void show_errors(const struct result *result, FILE *out) {

@@ -42,7 +42,8 @@ struct agreed {
 struct result {
   const struct options *options;
   time_t started;
-  double seconds;  // measured
+  double seconds;        // measured; what rates are of
+  double drain_seconds;  // after it, until the last straggler of an open loop was done
   bool interrupted;
   struct stats stats;
   double cpu_user;

@@ -73,7 +73,8 @@ struct watch {
   struct result *result;
   struct progress progress;
   int signal_fd;
-  struct rusage began;  // the measuring
+  clock_time interrupted_at;  // result->interrupted
+  struct rusage began;        // the measuring
   bool has_begun;
   double cpu_then;  // at the last sample
   clock_time sampled_until;
@@ -147,13 +148,12 @@ static void sample_second(struct watch *watch, clock_time from, clock_time until
   counts_add(&watch->result->stats.counts, &sample.counts);
   bool is_quiet = sample.counts.operations + sample.counts.errors == 0;
   if (from >= watch->run->measure_until && is_quiet) {
-    return;  // only closing is left to do
+    return;
   }
   if (until > watch->run->measure_from && !keep_sample(watch, &sample)) {
     LOG_WARNING("no memory for the second at %.0f s", sample.at);
   }
   progress_show(&watch->progress, watch->run->options, &sample, &watch->result->stats.counts);
-  watch->sampled_until = until;
 }
 
 // Waits until then, a signal or the shards' word, whichever is first.
@@ -188,6 +188,7 @@ static void on_signal(struct watch *watch) {
     _exit(SECOND_SIGNAL_EXIT);
   }
   watch->result->interrupted = true;
+  watch->interrupted_at = clock_now();
   stop_all(watch->run);
 }
 
@@ -198,12 +199,22 @@ static clock_time next_wake(const struct watch *watch, clock_time second) {
   return begins_first ? watch->run->measure_from : settled;
 }
 
+// A second that nothing is in after the measuring's end is none: only closing is left to do, or
+// stragglers are waited for.
+static void end_second(struct watch *watch, clock_time second) {
+  sample_second(watch, watch->sampled_until, second);
+  watch->sampled_until = second;
+  if (second <= watch->run->measure_from) {
+    watch->result->stats.counts = (struct counts){0};
+  }
+}
+
 // Seconds are counted from the beginning of the measuring, also before it.
 static void watch_run(struct watch *watch) {
   struct run *run = watch->run;
   clock_time before = (run->measure_from - run->start) % NANOS_PER_SECOND;
-  clock_time from = run->start;
   clock_time second = clock_add(run->start, before == 0 ? NANOS_PER_SECOND : before);
+  watch->sampled_until = run->start;
   enum wake wake = WAKE_TIME;
   while (wake != WAKE_SHARDS) {
     wake = wait_until(watch, next_wake(watch, second));
@@ -215,12 +226,7 @@ static void watch_run(struct watch *watch) {
       note_beginning(watch);
     }
     if (wake == WAKE_TIME && now >= clock_add(second, SETTLE_MS * NANOS_PER_MILLI)) {
-      bool was_warmup = second <= run->measure_from;
-      sample_second(watch, from, second);
-      if (was_warmup) {
-        watch->result->stats.counts = (struct counts){0};
-      }
-      from = second;
+      end_second(watch, second);
       second = clock_add(second, NANOS_PER_SECOND);
     }
   }
@@ -229,17 +235,43 @@ static void watch_run(struct watch *watch) {
 // ---------------------------------------------------------------------------------------------
 // The result
 
-static clock_time ended_at(const struct run *run) {
-  clock_time last = 0;
-  clock_time now = clock_now();
+static clock_time last_done_of(const struct run *run) {
+  clock_time last = run->measure_from;
   for (unsigned i = 0; i < run->num_shards; i++) {
     clock_time done = run->shards[i].last_done;
     last = done > last ? done : last;
   }
-  if (run->measure_until != CLOCK_NEVER && now >= run->measure_until) {
-    return last > run->measure_until ? last : run->measure_until;
+  return last;
+}
+
+// What rates are of: stragglers that were waited for belong to the time in which they were begun.
+static clock_time ended_at(const struct watch *watch) {
+  const struct run *run = watch->run;
+  if (watch->result->interrupted && watch->interrupted_at < run->measure_until) {
+    clock_time at = watch->interrupted_at;
+    return at > run->measure_from ? at : run->measure_from;
   }
-  return last > run->measure_from ? last : now;
+  return atomic_load(&run->is_out) ? last_done_of(run) : run->measure_until;
+}
+
+// A closed loop gives up what is under way.
+static clock_time drained_at(const struct run *run, clock_time end) {
+  clock_time last = last_done_of(run);
+  return run->options->rate > 0 && last > end ? last : end;
+}
+
+// What came after the last whole second; what was handed in too late for its own second is in it.
+static void sample_rest(struct watch *watch, clock_time until) {
+  if (until > watch->sampled_until) {
+    sample_second(watch, watch->sampled_until, until);
+    return;
+  }
+  struct result *result = watch->result;
+  struct sample rest;
+  take_sample(watch, until, until, &rest);
+  if (result->num_samples > 0) {
+    counts_add(&result->samples[result->num_samples - 1].counts, &rest.counts);
+  }
 }
 
 static void take_result(struct watch *watch) {
@@ -250,16 +282,16 @@ static void take_result(struct watch *watch) {
   if (!watch->has_begun) {
     return;  // interrupted before that
   }
-  clock_time end = ended_at(run);
-  if (end > watch->sampled_until) {
-    sample_second(watch, watch->sampled_until, end);
-  }
+  clock_time end = ended_at(watch);
+  clock_time drained = drained_at(run, end);
+  sample_rest(watch, drained);
   stats_reset(&result->stats);
   for (unsigned i = 0; i < run->num_shards; i++) {
     stats_add(&result->stats, &run->shards[i].stats);
   }
   tally_sort(&result->stats.tally);
   result->seconds = (double)(end - run->measure_from) / (double)NANOS_PER_SECOND;
+  result->drain_seconds = (double)(drained - end) / (double)NANOS_PER_SECOND;
   result->cpu_user = cpu_of(&now.ru_utime) - cpu_of(&watch->began.ru_utime);
   result->cpu_system = cpu_of(&now.ru_stime) - cpu_of(&watch->began.ru_stime);
   result->agreed = run->agreed;

@@ -28,6 +28,7 @@ struct run {
 
   atomic_uint_fast64_t num_connections;
   atomic_int_fast64_t budget;  // operations left to begin, with --count
+  atomic_bool is_out;          // that there were none left has ended the run
   atomic_uint num_waiting;     // shards that haven't said what is waited for
   int event_fd;                // what the last of them writes to
 

@@ -211,17 +211,22 @@ static void on_stop(struct message *message) {
   stop(LIST_ENTRY(message, struct shard, stop), false);
 }
 
+// All operations that were asked for have begun; the last to end ends the shard.
+static void run_out(struct shard *shard) {
+  atomic_store(&shard->run->is_out, true);
+  stop(shard, true);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Giving out work
 
-// False when all operations that were asked for have begun; the last to end ends the shard.
 static bool take_operation(struct shard *shard) {
   bool counts = shard->measuring || clock_now() >= shard->run->measure_from;
   if (shard->stopping) {
     return false;
   }
   if (counts && run_take(shard->run, 1) == 0) {
-    stop(shard, true);
+    run_out(shard);
     return false;
   }
   return true;
@@ -371,7 +376,7 @@ void shard_on_off(struct shard *shard, struct conn *conn) {
   } else if (shard->stopping) {
     maybe_finish(shard);
   } else if (!run_has_more(shard->run)) {
-    stop(shard, true);
+    run_out(shard);
   } else if (conn->failures > 0 && !waited) {
     again_later(shard, conn);
   } else if (shard->workload->per_connection) {

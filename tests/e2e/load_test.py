@@ -392,6 +392,24 @@ class OpenLoop(Load):
         phases = report["phases"]
         self.assertGreater(phases["operation_corrected"]["p90_us"], 3 * phases["operation"]["p50_us"])
 
+    def test_what_is_waited_for_lowers_no_rate(self):
+        """All of a server's answers take 2.2 s once: they count for the second they were asked in."""
+        stalled = threading.Event()
+
+        def stall(_server, tls):
+            for part in iter(lambda: tls.recv(100), b""):
+                stalled.wait(2.2)
+                stalled.set()
+                tls.sendall(part)
+
+        with Server(stall) as server:
+            report = self.report("-w", "echo", "-r", 40, "-d", "1s", "-c", 100, server.target)
+        self.assertConsistent(report)
+        self.assertGreater(report["operations"], 0)
+        self.assertEqual((report["rate"], report["seconds"]), (report["operations"], 1))
+        self.assertGreater(report["drain_seconds"], 0.2)
+        self.assertLess(max(second["seconds"] for second in report["series"]), 1.1)
+
     def test_handshakes_have_a_rate_too(self):
         with Server(drain) as server:
             report = self.report("-r", 50, "-d", "1s", "--warmup", "500ms", "--ramp", "500ms", server.target)
@@ -540,6 +558,21 @@ class Reports(Load):
         self.assertTrue(report["interrupted"])
         self.assertGreater(report["operations"], 0)
         self.assertConsistent(report)
+
+    def test_a_run_lasts_until_the_signal(self):
+        def answer_once(_server, tls):
+            tls.sendall(tls.recv(100))
+            tls.recv(100)
+            threading.Event().wait(timing.PATIENCE)
+
+        with Server(answer_once) as server:
+            process = self.start("-w", "echo", "-c", 1, "-d", "10m", "--json", "-", server.target)
+            process.stderr.readline()  # the first second has passed, of which nearly nothing was needed
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=timing.PATIENCE)
+        report = json.loads(out)
+        self.assertEqual(report["operations"], 1)
+        self.assertGreaterEqual(report["seconds"], 1)
 
     def test_a_line_a_second_where_nobody_rewrites(self):
         done = self.load("-w", "echo", "-c", 1, "-d", "2s", "-r", 20, self.server.target)
