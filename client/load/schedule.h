@@ -23,6 +23,11 @@ struct schedule {
 // schedule_at returns when the share's operation number n, from 0, is to begin.
 clock_time schedule_at(const struct schedule *schedule, uint64_t n);
 
+// schedule_find tells which of the operations [first, end) is the first that is due at a time or
+// after it; end where none is.
+uint64_t schedule_find(const struct schedule *schedule, clock_time when, uint64_t first,
+                       uint64_t end);
+
 #ifdef __cplusplus
 }
 #endif

@@ -180,6 +180,13 @@ static void end_idle(struct shard *shard) {
   }
 }
 
+// What came due in the warm-up isn't measured, and what is beyond --count was never to be done.
+static uint64_t count_missed(const struct shard *shard) {
+  uint64_t first = schedule_find(&shard->schedule, shard->run->measure_from, shard->num_begun,
+                                 shard->num_due);
+  return run_take(shard->run, shard->num_due - first);
+}
+
 static void stop(struct shard *shard, bool wait_for_operations) {
   if (shard->finished) {
     return;
@@ -188,8 +195,7 @@ static void stop(struct shard *shard, bool wait_for_operations) {
     shard->stopping = true;
     timer_cancel(shard->loop, &shard->opening);
     timer_cancel(shard->loop, &shard->due);
-    uint64_t missed = shard->num_due - shard->num_begun;
-    shard->stats.counts.missed += shard->measuring ? missed : 0;
+    shard->stats.counts.missed += shard->measuring ? count_missed(shard) : 0;
   }
   if (wait_for_operations) {
     clock_time when = clock_add(clock_now(), shard->options->timeout_nanos);
@@ -213,7 +219,9 @@ static void on_stop(struct message *message) {
 
 // All operations that were asked for have begun; the last to end ends the shard.
 static void run_out(struct shard *shard) {
-  atomic_store(&shard->run->is_out, true);
+  if (clock_now() < shard->run->measure_until) {
+    atomic_store(&shard->run->is_out, true);
+  }
   stop(shard, true);
 }
 

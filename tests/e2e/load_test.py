@@ -392,6 +392,23 @@ class OpenLoop(Load):
         phases = report["phases"]
         self.assertGreater(phases["operation_corrected"]["p90_us"], 3 * phases["operation"]["p50_us"])
 
+    def test_only_what_was_to_be_done_is_missed(self):
+        """Not what is due beyond -n, nor what came due in the warm-up."""
+        def delay(seconds):
+            def talk(_server, tls):
+                for part in iter(lambda: tls.recv(100), b""):
+                    threading.Event().wait(seconds)
+                    tls.sendall(part)
+
+            return talk
+
+        with Server(delay(0.05)) as server:
+            report = self.report("-w", "echo", "-r", 1000, "-n", 5, "-c", 1, server.target)
+        self.assertEqual((report["operations"], report["missed"]), (5, 0))
+        with Server(delay(1.2)) as server:
+            report = self.report("-w", "echo", "-r", 50, "--warmup", "500ms", "-d", "500ms", "-c", 1, server.target, code=NOTHING)
+        self.assertEqual((report["operations"], report["missed"]), (0, 25))
+
     def test_what_is_waited_for_lowers_no_rate(self):
         """All of a server's answers take 2.2 s once: they count for the second they were asked in."""
         stalled = threading.Event()

@@ -46,4 +46,15 @@ TEST(Schedule, DoesTheRateGrowWithinTheRamp) {
   }
 }
 
+TEST(Schedule, IsTheFirstOfATimeFound) {
+  struct schedule schedule = {kStart, 10, 0, 0, 1};
+  clock_time second = kStart + NANOS_PER_SECOND;
+  EXPECT_EQ(schedule_find(&schedule, second, 0, 100), 10u);
+  EXPECT_EQ(schedule_find(&schedule, second + 1, 0, 100), 11u);
+  EXPECT_EQ(schedule_find(&schedule, second, 30, 100), 30u);
+  EXPECT_EQ(schedule_find(&schedule, second, 0, 5), 5u);
+  EXPECT_EQ(schedule_find(&schedule, second, 0, 0), 0u);
+  EXPECT_EQ(schedule_find(&schedule, 0, 0, 100), 0u);
+}
+
 }  // namespace
