@@ -237,7 +237,7 @@ static void print_help(FILE *out) {
       "  phases     connect handshake first_byte transfer close operation operation_corrected\n"
       "  stats      count min mean p50 p90 p99 p999 max stddev, or any percentile as p97.5\n"
       "  figures    rate errors operations opened established resumed failed late missed\n"
-      "             bytes_in bytes_out cpu_per_operation\n"
+      "             given_up bytes_in bytes_out cpu_per_operation\n"
       "  values     numbers; times with us, ms or s (microseconds without)\n"
       "\nExit codes:\n"
       "  0  good   1  nothing to report, or a file failed   2  the command line makes no sense\n"

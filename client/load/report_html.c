@@ -479,6 +479,8 @@ static void write_facts(const struct result *result, FILE *out) {
             "never began</dd>",
             (unsigned long long)counts->late, (unsigned long long)counts->missed);
   }
+  fprintf(out, "<dt>given up</dt><dd>%llu were under way at the end</dd>",
+          (unsigned long long)counts->given_up);
   fprintf(out, "<dt>at a time</dt><dd>at most %llu connections, %llu threads</dd>",
           (unsigned long long)options->connections, (unsigned long long)options->workers);
   write_fact(out, "TLS", result->agreed.version);

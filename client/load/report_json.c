@@ -185,6 +185,7 @@ static json_t *document_of(const struct result *result) {
   json_object_set_new(out, "rate", number(result_rate(result)));
   json_object_set_new(out, "late", integer(counts->late));
   json_object_set_new(out, "missed", integer(counts->missed));
+  json_object_set_new(out, "given_up", integer(counts->given_up));
   json_object_set_new(out, "connections", connections_of(counts));
   json_object_set_new(out, "agreed",
                       result->agreed.known ? agreed_of(&result->agreed) : json_null());

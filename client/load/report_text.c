@@ -102,6 +102,13 @@ static void show_lateness(const struct result *result, FILE *out) {
   }
 }
 
+static void show_given_up(const struct counts *counts, FILE *out) {
+  if (counts->given_up > 0) {
+    fprintf(out, "%llu under way at the end were given up\n",
+            (unsigned long long)counts->given_up);
+  }
+}
+
 static void show_errors(const struct result *result, FILE *out) {
   const struct tally *tally = &result->stats.tally;
   if (result->stats.counts.errors == 0) {
@@ -121,6 +128,7 @@ void report_text(const struct result *result, FILE *out) {
   show_head(result, out);
   show_counts(result, out);
   show_lateness(result, out);
+  show_given_up(counts, out);
   if (result->options->resume_percent > 0 && counts->established > 0 && counts->resumed == 0) {
     fprintf(out, "the server gave nothing to resume, or took nothing: all handshakes were full\n");
   }

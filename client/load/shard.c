@@ -105,7 +105,7 @@ static void hand_in(struct shard *shard) {
   COUNT_TABLE(X)
 #undef X
   // That all are closed at the end tells nothing of how many there were.
-  int64_t change = shard->finished ? 0 : (int64_t)shard->num_held - shard->handed_held;
+  int64_t change = shard->stopping ? 0 : (int64_t)shard->num_held - shard->handed_held;
   run_hand_in(shard->run, &since, shard->interval, change);
   shard->handed_held += change;
   shard->flushed = shard->stats.counts;
@@ -163,7 +163,17 @@ static void maybe_finish(struct shard *shard) {
   }
 }
 
+static uint64_t count_under_way(const struct shard *shard) {
+  uint64_t num = 0;
+  for (size_t i = 0; i < shard->num_conns; i++) {
+    const struct conn *conn = &shard->conns[i];
+    num += conn->has_operation && conn->intended >= shard->run->measure_from;
+  }
+  return num;
+}
+
 static void end_all(struct shard *shard) {
+  shard->stats.counts.given_up += shard->measuring ? count_under_way(shard) : 0;
   shard->measuring = false;
   for (size_t i = 0; i < shard->num_conns; i++) {
     conn_end(&shard->conns[i]);
@@ -192,6 +202,7 @@ static void stop(struct shard *shard, bool wait_for_operations) {
     return;
   }
   if (!shard->stopping) {
+    hand_in(shard);
     shard->stopping = true;
     timer_cancel(shard->loop, &shard->opening);
     timer_cancel(shard->loop, &shard->due);

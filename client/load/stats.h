@@ -23,6 +23,7 @@ extern "C" {
   X(errors, "operations and connections that failed")                    \
   X(late, "operations that found no free connection when they were due") \
   X(missed, "of them never begun")                                       \
+  X(given_up, "operations under way at the end that were given up")      \
   X(bytes_in, "plaintext read")                                          \
   X(bytes_out, "plaintext written")
 

@@ -241,7 +241,7 @@ class Workloads(Load):
 
     def test_idle_connections_are_held(self):
         with Server(drain) as server:
-            duration = "8s" if timing.SANITIZER else "1500ms"  # all have to be there before its end
+            duration = "8s" if timing.SANITIZER else "2s"  # all have to be there before its end
             report = self.report("-w", "idle", "-c", 30, "-d", duration, server.target)
             timing.eventually(lambda: server.clean == 30, "each ended by close_notify")
         self.assertEqual((report["operations"], report["connections"]["opened"], report["errors"]), (30, 30, []))
@@ -463,6 +463,15 @@ class Errors(Load):
         with Server(fail_first) as server:
             report = self.report("-w", "echo", "-n", 1, "-c", 1, "--warmup", "500ms", server.target)
         self.assertEqual((report["operations"], report["errors"]), (1, []))
+
+    def test_what_is_given_up_is_told(self):
+        with Server(drain) as server:
+            done = self.load("-w", "echo", "-c", 3, "-d", "700ms", "--json", "-", server.target, code=NOTHING)
+        report = json.loads(done.stdout)
+        self.assertEqual((report["operations"], report["errors_total"], report["given_up"]), (0, 0, 3))
+        self.assertIn("\n3 under way at the end were given up\n", done.stderr)
+        with Server(drain) as server:
+            self.load("-c", 1, "-n", 1, "--assert", "given_up==0", server.target)
 
     def test_a_certificate_of_nobody_we_trust(self):
         with Server(drain, pair=pki.stranger("ecdsa")) as server:
