@@ -181,13 +181,21 @@ double histogram_stddev(const struct histogram *histogram) {
   return sqrt(sum / (double)histogram->total);
 }
 
+// How many values percent of them are, rounded up: half a value isn't reached by less than one. The
+// hair, as HdrHistogram has one since 2.1.10, is for what arithmetic adds to 99.9 % of 1000.
+static uint64_t count_at(const struct histogram *histogram, double percent) {
+  const double hair = 1e-12;
+  double count = percent / 100 * (double)histogram->total;
+  uint64_t wanted = (uint64_t)ceil(count - count * hair);
+  return wanted < 1 ? 1 : wanted;
+}
+
 uint64_t histogram_percentile(const struct histogram *histogram, double percent) {
   if (histogram->total == 0) {
     return 0;
   }
   double bounded = percent < 0 ? 0 : percent > 100 ? 100 : percent;
-  uint64_t wanted = (uint64_t)(bounded / 100 * (double)histogram->total + 0.5);
-  wanted = wanted < 1 ? 1 : wanted;
+  uint64_t wanted = count_at(histogram, bounded);
   uint64_t seen = 0;
   size_t index = histogram->first;
   for (; index < histogram->last; index++) {
@@ -219,10 +227,6 @@ static double next_tick(double percent, unsigned ticks_per_half) {
   return percent + 100 / (ticks_per_half * pow(2, halvings));
 }
 
-static double percent_at(const struct histogram_walk *walk) {
-  return 100 * (double)walk->count_to / (double)walk->histogram->total;
-}
-
 bool histogram_walk_next(struct histogram_walk *walk, struct histogram_step *out) {
   if (walk->over) {
     return false;
@@ -231,7 +235,8 @@ bool histogram_walk_next(struct histogram_walk *walk, struct histogram_step *out
   // All were told of by a step below 100: that is said once more, as 100.
   walk->over = walk->ended;
   double percent = walk->ended ? 100 : walk->next_percent;
-  while (percent_at(walk) < percent) {
+  uint64_t wanted = count_at(histogram, percent);
+  while (walk->count_to < wanted) {
     walk->count_to += histogram->counts[++walk->index];
   }
   *out = (struct histogram_step){

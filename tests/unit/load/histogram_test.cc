@@ -95,8 +95,9 @@ TEST_F(HistogramTest, ArePercentilesThoseOfTheSortedValues) {
   }
   std::sort(values.begin(), values.end());
   for (double percent : {0.1, 1.0, 25.0, 50.0, 75.0, 90.0, 99.0, 99.9, 99.99, 100.0}) {
-    auto rank = static_cast<size_t>(percent / 100 * static_cast<double>(values.size()) + 0.5);
-    uint64_t exact = values[std::max<size_t>(rank, 1) - 1];
+    // All of these are whole numbers of 20,000.
+    auto rank = static_cast<size_t>(std::lround(percent * 200));
+    uint64_t exact = values[rank - 1];
     EXPECT_EQ(histogram_percentile(&histogram_, percent),
               histogram_highest_equivalent(&histogram_, exact))
         << percent;
@@ -174,6 +175,44 @@ TEST_F(HistogramTest, DoesTheWalkEndAtAHundredPercent) {
   EXPECT_EQ(last.percent, 100);
   EXPECT_EQ(last.count_to, 1000u);
   EXPECT_EQ(last.value, histogram_max(&histogram_));
+}
+
+// Rounded to the nearest value a rare one would be left out: 50 of 51 aren't 99 % of them.
+TEST_F(HistogramTest, IsAPercentileReachedByNoLess) {
+  for (uint64_t value = 1; value <= 51; value++) {
+    histogram_record(&histogram_, value);
+  }
+  EXPECT_EQ(histogram_percentile(&histogram_, 99), 51u);
+  EXPECT_EQ(histogram_percentile(&histogram_, 98), 50u);
+  EXPECT_EQ(histogram_percentile(&histogram_, 50), 26u);
+  EXPECT_EQ(histogram_percentile(&histogram_, 0), 1u);
+}
+
+TEST_F(HistogramTest, DoesArithmeticAddNoValue) {
+  for (uint64_t value = 1; value <= 1000; value++) {
+    histogram_record(&histogram_, value);
+    for (uint64_t percent = 1; percent <= 100; percent++) {
+      if (value * percent % 100 == 0) {
+        ASSERT_EQ(histogram_percentile(&histogram_, static_cast<double>(percent)),
+                  value * percent / 100)
+            << percent << " % of " << value;
+      }
+    }
+  }
+  EXPECT_EQ(histogram_percentile(&histogram_, 99.9), 999u);
+}
+
+TEST_F(HistogramTest, DoWalkAndPercentileAgree) {
+  for (uint64_t value = 1; value <= 300; value++) {
+    histogram_record(&histogram_, value);
+    struct histogram_walk walk;
+    struct histogram_step step;
+    histogram_walk_start(&walk, &histogram_, 5);
+    while (histogram_walk_next(&walk, &step)) {
+      ASSERT_EQ(step.value, histogram_percentile(&histogram_, step.percent))
+          << step.percent << " % of " << value;
+    }
+  }
 }
 
 // What HdrHistogram prints for these values (Java's outputPercentileDistribution, 1 tick).
