@@ -73,6 +73,7 @@ struct watch {
   struct result *result;
   struct progress progress;
   int signal_fd;
+  sigset_t signals_before;
   clock_time interrupted_at;  // result->interrupted
   struct rusage began;        // the measuring
   bool has_begun;
@@ -397,27 +398,31 @@ static void set_times(struct run *run) {
   atomic_store(&run->budget, options->count > INT64_MAX ? INT64_MAX : (int64_t)options->count);
 }
 
-// False when a signal came first.
-static bool prime_all(struct watch *watch) {
+static void prime_all(struct watch *watch) {
   struct run *run = watch->run;
   if (run->options->resume_percent <= 0) {
-    return true;
+    return;
   }
   atomic_store(&run->num_waiting, run->num_shards);
   for (unsigned i = 0; i < run->num_shards; i++) {
     shard_prime(&run->shards[i]);
   }
-  enum wake wake = wait_until(watch, CLOCK_NEVER);
-  if (wake == WAKE_SIGNAL) {
-    _exit(SECOND_SIGNAL_EXIT);
+  enum wake wake = WAKE_TIME;
+  while (wake != WAKE_SHARDS) {
+    wake = wait_until(watch, CLOCK_NEVER);
+    if (wake == WAKE_SIGNAL) {
+      on_signal(watch);
+    }
   }
-  return true;
 }
 
 static void go(struct watch *watch) {
   struct run *run = watch->run;
   prime_all(watch);
   watch->result->started = time(NULL);
+  if (watch->result->interrupted) {
+    return;
+  }
   set_times(run);
   if (run->measure_from == run->start) {
     note_beginning(watch);
@@ -430,13 +435,31 @@ static void go(struct watch *watch) {
   take_result(watch);
 }
 
-static int block_signals(void) {
+// Only while it runs a signal has something to end early. Before, when a name may be slow to resolve
+// or a daemon to answer, and after, when a report may go nowhere, it ends the process as any.
+static bool take_signals(struct watch *watch) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &set, NULL);
-  return signalfd(-1, &set, SFD_CLOEXEC);
+  watch->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+  return watch->signal_fd >= 0 && pthread_sigmask(SIG_BLOCK, &set, &watch->signals_before) == 0;
+}
+
+static void leave_signals(struct watch *watch) {
+  pthread_sigmask(SIG_SETMASK, &watch->signals_before, NULL);
+  close(watch->signal_fd);
+}
+
+static bool execute(struct watch *watch, char *why, size_t size) {
+  if (!take_signals(watch)) {
+    return fail(why, size, "no descriptor for signals");
+  }
+  progress_start(&watch->progress, watch->run->options);
+  go(watch);
+  progress_end(&watch->progress);
+  leave_signals(watch);
+  return true;
 }
 
 bool run_execute(const struct options *options, struct result *out, char *why, size_t size) {
@@ -444,16 +467,11 @@ bool run_execute(const struct options *options, struct result *out, char *why, s
                     .num_shards = (unsigned)options->workers,
                     .event_fd = -1,
                     .lock = PTHREAD_MUTEX_INITIALIZER};
-  struct watch watch = {.run = &run, .result = out, .signal_fd = block_signals()};
+  struct watch watch = {.run = &run, .result = out, .signal_fd = -1};
   *out = (struct result){.options = options,
                          .engine = options->has_via ? "tlsagentd, by RPC" : "own workers"};
-  bool good = stats_init(&out->stats) && watch.signal_fd >= 0 && prepare(&run, why, size);
-  if (good) {
-    progress_start(&watch.progress, options);
-    go(&watch);
-    progress_end(&watch.progress);
-  }
+  bool good = (stats_init(&out->stats) || fail(why, size, "no memory")) &&
+              prepare(&run, why, size) && execute(&watch, why, size);
   cleanup(&run);
-  close(watch.signal_fd);
   return good;
 }

@@ -41,7 +41,7 @@ struct run {
 
 // run_execute does all of it, and shows how it goes on standard error unless told to be quiet.
 // False with a sentence of at most size bytes in why when it can't begin. SIGINT and SIGTERM end
-// it early, a second one ends the process.
+// it early once it has begun, a second one ends the process.
 bool run_execute(const struct options *options, struct result *out, char *why, size_t size);
 
 // ---------------------------------------------------------------------------------------------

@@ -224,8 +224,21 @@ static void on_time_over(struct timer *timer) {
   stop(shard, is_open_loop(shard) && !shard->stopping);
 }
 
+// A run that ends before it begins has only the connection that fetches a session.
+static void end_priming_early(struct shard *shard) {
+  shard->stopping = true;
+  if (shard->priming) {
+    conn_end(&shard->conns[0]);
+  }
+}
+
 static void on_stop(struct message *message) {
-  stop(LIST_ENTRY(message, struct shard, stop), false);
+  struct shard *shard = LIST_ENTRY(message, struct shard, stop);
+  if (shard->is_started) {
+    stop(shard, false);
+  } else {
+    end_priming_early(shard);
+  }
 }
 
 // All operations that were asked for have begun; the last to end ends the shard.
@@ -479,6 +492,7 @@ static void on_opening(struct timer *timer) {
 static void on_start(struct message *message) {
   struct shard *shard = LIST_ENTRY(message, struct shard, start);
   struct run *run = shard->run;
+  shard->is_started = true;
   shard->schedule = (struct schedule){.start = run->start,
                                       .rate = shard->options->rate,
                                       .ramp_nanos = shard->options->ramp_nanos,

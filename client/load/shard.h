@@ -57,6 +57,7 @@ struct shard {
 
   // Measuring.
   bool measuring;
+  bool is_started;
   bool stopping;
   bool finished;
   clock_time last_done;

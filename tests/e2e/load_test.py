@@ -600,6 +600,37 @@ class Reports(Load):
         self.assertEqual(report["operations"], 1)
         self.assertGreaterEqual(report["seconds"], 1)
 
+    def test_a_signal_while_a_session_is_fetched_gives_a_report(self):
+        with Server(never_answer, raw=True) as server:
+            process = self.start("-c", 2, "-d", "10m", "--resume", 50, server.target)
+            timing.eventually(lambda: server.connections > 0, "it connects")
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=timing.PATIENCE)
+        self.assertEqual(process.returncode, NOTHING)
+        self.assertIn("\nInterrupted. 0 operations in 0.00 s", out)
+
+    def test_a_signal_before_and_after_a_run_ends_the_process(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "daemon")
+            with socket.socket(socket.AF_UNIX) as daemon:
+                daemon.bind(path)
+                daemon.listen()
+                process = self.start("--via=unix:" + path, self.server.target)
+                taken, _ = daemon.accept()
+                process.terminate()
+                process.communicate(timeout=timing.PATIENCE)
+                taken.close()
+            self.assertEqual(process.returncode, -signal.SIGTERM)
+            path = os.path.join(directory, "fifo")
+            os.mkfifo(path)
+            process = self.start("-w", "echo", "-n", 1, "-c", 1, "--json", path, self.server.target)
+            for line in process.stdout:
+                if line == "no errors\n":  # what follows is the report that nobody reads
+                    break
+            process.terminate()
+            process.communicate(timeout=timing.PATIENCE)
+            self.assertEqual(process.returncode, -signal.SIGTERM)
+
     def test_a_line_a_second_where_nobody_rewrites(self):
         done = self.load("-w", "echo", "-c", 1, "-d", "2s", "-r", 20, self.server.target)
         lines = re.findall(r"^\ds: [\d.]+/s, p50 .+, p99 .+, 1 connections, 0 errors", done.stderr, re.M)
