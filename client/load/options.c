@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/load/target.h"
 #include "client/load/units.h"
 
 enum { CONNECTIONS_MAX = 1000000, WORKERS_MAX = 256, SIZE_MAX_BYTES = 1 << 30 };
@@ -371,6 +372,11 @@ static enum options_result finish(int argc, char **argv, FILE *error, struct opt
                     optind == argc ? "" : argv[optind + 1]);
   }
   options->target = argv[optind];
+  struct target target;
+  char why[512];
+  if (!target_parse(options->target, &target, why, sizeof(why))) {
+    return complain(error, why, "");
+  }
   fill_defaults(options);
   const char *fault = fault_of(options);
   return fault == NULL ? OPTIONS_RUN : complain(error, fault, "");

@@ -368,7 +368,8 @@ static bool prepare(struct run *run, char *why, size_t size) {
   if (run->event_fd < 0 || !latencies_init(run->phases)) {
     return fail(why, size, "no memory");
   }
-  return target_parse(options->target, &run->target, why, size) && start_tls(why, size) &&
+  return target_parse(options->target, &run->target, why, size) &&
+         target_resolve(&run->target, why, size) && start_tls(why, size) &&
          settings_read(options, &run->target, &run->settings, why, size) &&
          script_init(&run->script, options, &run->target, why, size) &&
          start_pool(run, why, size) && make_shards(run, why, size);

@@ -10,11 +10,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/load/units.h"
+
 enum {
   LOOPBACK_SOURCES = 200,  // 127.0.0.1 and the addresses after it
   LOOPBACK_NET = 127,
   LOOPBACK_FIRST = 0x7f000001,
-  PORT_SIZE = 8
+  PORT_MAX = 65535
 };
 
 static bool fail(char *why, size_t size, const char *what, const char *text) {
@@ -38,8 +40,8 @@ static bool parse_unix(const char *path, struct target *out) {
   return true;
 }
 
-// "host:port" or "[v6]:port", into out->host and port.
-static bool split(const char *text, struct target *out, char port[PORT_SIZE]) {
+// "host:port" or "[v6]:port", into out->host and out->port.
+static bool split(const char *text, struct target *out) {
   bool bracketed = text[0] == '[';
   const char *colon = strrchr(text, ':');
   const char *start = bracketed ? text + 1 : text;
@@ -52,13 +54,32 @@ static bool split(const char *text, struct target *out, char port[PORT_SIZE]) {
   }
   size_t len = (size_t)(end - start);
   size_t port_len = strlen(colon + 1);
-  if (len >= sizeof(out->host) || port_len == 0 || port_len >= PORT_SIZE) {
+  if (len >= sizeof(out->host) || port_len == 0 || port_len >= sizeof(out->port)) {
     return false;
   }
   memcpy(out->host, start, len);
   out->host[len] = '\0';
-  memcpy(port, colon + 1, port_len + 1);
+  memcpy(out->port, colon + 1, port_len + 1);
   return true;
+}
+
+// The resolver would take the last 16 bits of any number.
+static bool is_port(const char *port) {
+  bool is_number = port[strspn(port, "+- 0123456789")] == '\0';
+  uint64_t number = 0;
+  return !is_number || units_count(port, 1, PORT_MAX, &number);
+}
+
+bool target_parse(const char *text, struct target *out, char *why, size_t size) {
+  *out = (struct target){.text = text};
+  if (strncmp(text, "unix:", 5) == 0) {
+    return parse_unix(text + 5, out) ||
+           fail(why, size, "no path that a Unix socket can have", text);
+  }
+  if (!split(text, out)) {
+    return fail(why, size, "a target is HOST:PORT, [V6]:PORT or unix:PATH", text);
+  }
+  return is_port(out->port) || fail(why, size, "a port is a number from 1 to 65535", text);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -85,11 +106,11 @@ static bool all_loopback(const struct target *target) {
   return true;
 }
 
-static bool resolve(struct target *out, const char *port, char *why, size_t size) {
+static bool resolve(struct target *out, char *why, size_t size) {
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
   struct addrinfo *found = NULL;
   uint8_t literal[sizeof(struct in6_addr)];
-  int error = getaddrinfo(out->host, port, &hints, &found);
+  int error = getaddrinfo(out->host, out->port, &hints, &found);
   if (error != 0) {
     return fail(why, size, gai_strerror(error), out->text);
   }
@@ -101,17 +122,9 @@ static bool resolve(struct target *out, const char *port, char *why, size_t size
   return true;
 }
 
-bool target_parse(const char *text, struct target *out, char *why, size_t size) {
-  char port[PORT_SIZE];
-  *out = (struct target){.text = text};
-  if (strncmp(text, "unix:", 5) == 0) {
-    return parse_unix(text + 5, out) ||
-           fail(why, size, "no path that a Unix socket can have", text);
-  }
-  if (!split(text, out, port)) {
-    return fail(why, size, "a target is HOST:PORT, [V6]:PORT or unix:PATH", text);
-  }
-  return resolve(out, port, why, size);
+bool target_resolve(struct target *target, char *why, size_t size) {
+  bool is_unix = target->host[0] == '\0';
+  return is_unix || resolve(target, why, size);
 }
 
 // ---------------------------------------------------------------------------------------------

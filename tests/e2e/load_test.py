@@ -553,12 +553,17 @@ class Errors(Load):
         self.assertGreater(report["connections"]["established"], 1)
         self.assertEqual(report["errors"][0]["reason"], "the peer closed an idle connection")
 
-    @each(args={"no_target": [], "no_port": ["localhost"], "no_name": ["no.such.name.invalid:443"],
+    @each(args={"no_target": [], "no_port": ["localhost"], "no_path": ["unix:"], "port_0": ["localhost:0"],
+                "port_that_wraps": ["localhost:66001"], "no_address": ["::1:443"]})
+    def test_what_makes_no_sense_is_said(self, args):
+        done = self.load(*args, code=USAGE)
+        self.assertRegex(done.stderr, r"\Atlsagent-load: .+\n\Z")
+
+    @each(args={"no_name": ["no.such.name.invalid:443"],
                 "no_file": ["--ca", "/nonexistent", "localhost:1"], "no_certificate": ["--ca", "/dev/null", "localhost:1"],
                 "no_group": ["--groups", "P-1", "-k", "localhost:1"]})
-    def test_what_can_not_be_is_said(self, args):
-        done = subprocess.run([LOAD, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timing.PATIENCE)
-        self.assertEqual(done.returncode, NOTHING if args else USAGE, done)
+    def test_what_can_not_be_had_is_said(self, args):
+        done = self.load(*args, code=NOTHING, trusting=False)
         self.assertRegex(done.stderr, r"\Atlsagent-load: .+\n\Z")
 
 
