@@ -45,10 +45,12 @@ static enum exit_code load(const struct options *options) {
   struct result result;
   char why[512];
   enum exit_code code = EXIT_NOTHING;
-  if (run_execute(options, &result, why, sizeof(why))) {
+  enum run_outcome outcome = run_execute(options, &result, why, sizeof(why));
+  if (outcome == RUN_DONE) {
     code = report(&result);
   } else {
     fprintf(stderr, "tlsagent-load: %s\n", why);
+    code = outcome == RUN_NONSENSE ? EXIT_USAGE : EXIT_NOTHING;
   }
   result_cleanup(&result);
   return code;

@@ -4,8 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/load/settings.h"
 #include "client/load/target.h"
 #include "client/load/units.h"
+#include "client/load/workload.h"
 
 enum { CONNECTIONS_MAX = 1000000, WORKERS_MAX = 256, SIZE_MAX_BYTES = 1 << 30 };
 
@@ -45,7 +47,7 @@ static bool take_bytes(const char *text, void *out) {
 }
 
 static bool take_count(const char *text, void *out) {
-  return units_count(text, 1, UINT64_MAX, out);
+  return units_count(text, 1, INT64_MAX, out);
 }
 
 static bool take_connections(const char *text, void *out) {
@@ -109,6 +111,18 @@ static bool take_header(const char *text, void *out) {
   return true;
 }
 
+static bool take_send(const char *text, void *out) {
+  return take_text(text, out) && script_takes(text);
+}
+
+static bool take_alpn(const char *text, void *out) {
+  return take_text(text, out) && settings_takes_alpn(text);
+}
+
+static bool take_names(const char *text, void *out) {
+  return take_text(text, out) && settings_takes_names(text);
+}
+
 static bool take_via(const char *text, void *out) {
   struct options *options = out;
   options->has_via = true;
@@ -154,7 +168,7 @@ static const struct row say_rows[] = {
     {"bytes", 'b', required_argument, take_bytes, FIELD(bytes), "BYTES", "down, up: bytes of one connection, 100K, 16M, 2G (down: until the end)"},
     {"path", 0, required_argument, take_text, FIELD(path), "PATH", "http: what to GET (default: /)"},
     {"header", 'H', required_argument, take_header, 0, "LINE", "http: a further header, 'Name: value'; repeatable"},
-    {"send", 0, required_argument, take_text, FIELD(send), "TEXT", "raw: the request, with C's escapes as in 'PING\\r\\n'"},
+    {"send", 0, required_argument, take_send, FIELD(send), "TEXT", "raw: the request, with C's escapes as in 'PING\\r\\n'"},
     {"expect-bytes", 0, required_argument, take_bytes, FIELD(expect_bytes), "N", "raw: bytes of the answer"},
     {NULL, 0, 0, NULL, 0, NULL, NULL}};
 
@@ -165,8 +179,8 @@ static const struct row tls_rows[] = {
     {"groups", 0, required_argument, take_text, FIELD(groups), "LIST", "groups for the key exchange: X25519:P-256"},
     {"ciphers", 0, required_argument, take_text, FIELD(ciphers), "LIST", "ciphers of TLS 1.2, as OpenSSL names them"},
     {"ciphersuites", 0, required_argument, take_text, FIELD(ciphersuites), "LIST", "cipher suites of TLS 1.3"},
-    {"alpn", 0, required_argument, take_text, FIELD(alpn), "LIST", "protocols to offer, with commas between"},
-    {"sni", 0, required_argument, take_text, FIELD(sni), "NAMES", "names to ask for in turn, with commas (default: the host)"},
+    {"alpn", 0, required_argument, take_alpn, FIELD(alpn), "LIST", "protocols to offer, with commas between"},
+    {"sni", 0, required_argument, take_names, FIELD(sni), "NAMES", "names to ask for in turn, with commas (default: the host)"},
     {"cert", 0, required_argument, take_text, FIELD(cert), "FILE", "the client's certificate chain, PEM"},
     {"key", 0, required_argument, take_text, FIELD(key), "FILE", "its key (default: in --cert)"},
     {"ca", 0, required_argument, take_text, FIELD(ca), "FILE", "trust these CAs (default: the system's)"},
@@ -299,6 +313,29 @@ static enum options_result complain(FILE *error, const char *what, const char *a
   return OPTIONS_WRONG;
 }
 
+// getopt knows an option, but not with this value; or several that begin so; or none.
+static enum options_result complain_unknown(FILE *error, const struct parser *parser,
+                                            const char *word) {
+  char letter[2] = {(char)optopt, '\0'};
+  size_t len = strcspn(word, "=");
+  int num = 0;
+  for (int i = 0; len > 2 && i < parser->num_rows + 2; i++) {
+    num += strncmp(parser->longs[i].name, word + 2, len - 2) == 0;
+  }
+  if (optopt >= HELP) {
+    return complain(error, "it takes no value: ", word);
+  }
+  if (optopt != 0) {
+    return complain(error, "no such option: -", letter);
+  }
+  return complain(error, num > 1 ? "it could be several options: " : "no such option: ", word);
+}
+
+static bool is_full(const struct row *row, const struct options *options) {
+  return (row->take == take_assertion && options->num_assertions == ASSERTIONS_MAX) ||
+         (row->take == take_header && options->num_headers == HEADERS_MAX);
+}
+
 static enum options_result read_one(const struct parser *parser, int code, char **argv, FILE *out,
                                     FILE *error, struct options *options) {
   if (code == 'h' || code == HELP) {
@@ -314,10 +351,13 @@ static enum options_result read_one(const struct parser *parser, int code, char 
   }
   const struct row *row = row_of(parser, code);
   if (row == NULL) {
-    return complain(error, "no such option: ", argv[optind - 1]);
+    return complain_unknown(error, parser, argv[optind - 1]);
+  }
+  if (is_full(row, options)) {
+    return complain(error, "it is given too often: --", row->name);
   }
   if (!take(row, optarg, options)) {
-    fprintf(error, "tlsagent-load: --%s %s makes no sense: it is %s; see --help\n", row->name,
+    fprintf(error, "tlsagent-load: --%s %s makes no sense; --help has: %s\n", row->name,
             optarg == NULL ? "" : optarg, row->help);
     return OPTIONS_WRONG;
   }

@@ -369,9 +369,9 @@ static bool prepare(struct run *run, char *why, size_t size) {
     return fail(why, size, "no memory");
   }
   return target_parse(options->target, &run->target, why, size) &&
-         target_resolve(&run->target, why, size) && start_tls(why, size) &&
+         target_resolve(&run->target, why, size) &&
          settings_read(options, &run->target, &run->settings, why, size) &&
-         script_init(&run->script, options, &run->target, why, size) &&
+         (script_init(&run->script, options, &run->target) || fail(why, size, "no memory")) &&
          start_pool(run, why, size) && make_shards(run, why, size);
 }
 
@@ -452,18 +452,23 @@ static void leave_signals(struct watch *watch) {
   close(watch->signal_fd);
 }
 
-static bool execute(struct watch *watch, char *why, size_t size) {
+static enum run_outcome execute(struct watch *watch, char *why, size_t size) {
+  if (!prepare(watch->run, why, size)) {
+    return RUN_IMPOSSIBLE;
+  }
   if (!take_signals(watch)) {
-    return fail(why, size, "no descriptor for signals");
+    fail(why, size, "no descriptor for signals");
+    return RUN_IMPOSSIBLE;
   }
   progress_start(&watch->progress, watch->run->options);
   go(watch);
   progress_end(&watch->progress);
   leave_signals(watch);
-  return true;
+  return RUN_DONE;
 }
 
-bool run_execute(const struct options *options, struct result *out, char *why, size_t size) {
+enum run_outcome run_execute(const struct options *options, struct result *out, char *why,
+                             size_t size) {
   struct run run = {.options = options,
                     .num_shards = (unsigned)options->workers,
                     .event_fd = -1,
@@ -471,8 +476,12 @@ bool run_execute(const struct options *options, struct result *out, char *why, s
   struct watch watch = {.run = &run, .result = out, .signal_fd = -1};
   *out = (struct result){.options = options,
                          .engine = options->has_via ? "tlsagentd, by RPC" : "own workers"};
-  bool good = (stats_init(&out->stats) || fail(why, size, "no memory")) &&
-              prepare(&run, why, size) && execute(&watch, why, size);
+  enum run_outcome outcome = RUN_IMPOSSIBLE;
+  bool can_begin = (stats_init(&out->stats) || fail(why, size, "no memory")) && start_tls(why, size);
+  if (can_begin) {
+    bool makes_sense = settings_make_sense(options, why, size);
+    outcome = makes_sense ? execute(&watch, why, size) : RUN_NONSENSE;
+  }
   cleanup(&run);
-  return good;
+  return outcome;
 }

@@ -39,10 +39,17 @@ struct run {
   struct agreed agreed;
 };
 
+enum run_outcome {
+  RUN_DONE,
+  RUN_IMPOSSIBLE,  // it can't begin
+  RUN_NONSENSE     // nor ever could: OpenSSL makes nothing of what is asked for
+};
+
 // run_execute does all of it, and shows how it goes on standard error unless told to be quiet.
-// False with a sentence of at most size bytes in why when it can't begin. SIGINT and SIGTERM end
+// A sentence of at most size bytes is in why when it wasn't done. SIGINT and SIGTERM end
 // it early once it has begun, a second one ends the process.
-bool run_execute(const struct options *options, struct result *out, char *why, size_t size);
+enum run_outcome run_execute(const struct options *options, struct result *out, char *why,
+                             size_t size);
 
 // ---------------------------------------------------------------------------------------------
 // For the shards, on their threads.

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX = 4 << 20 };
+enum { FILE_MAX = 4 << 20, NAME_LENGTH_MAX = 255 };
 
 static bool fail(char *why, size_t size, const char *about, const char *what) {
   snprintf(why, size, "%s: %s", about, what);
@@ -39,17 +39,40 @@ static bool read_file(const char *path, struct slice *out, char *why, size_t siz
   return good || fail(why, size, path, "can't be read, or is larger than 4 MiB");
 }
 
-static bool split_alpn(struct settings *settings, char *why, size_t size) {
-  const char *at = settings->options->alpn;
-  while (at != NULL) {
-    size_t len = strcspn(at, ",");
-    if (len == 0 || len > 255 || settings->num_alpn == ALPN_MAX) {
-      return fail(why, size, "--alpn", "it takes 1 to 32 names of 1 to 255 bytes");
+// What comes after the first name of a list, and how long that is; NULL after the last.
+static const char *after_name(const char *list, size_t *out_len) {
+  *out_len = strcspn(list, ",");
+  return list[*out_len] == ',' ? list + *out_len + 1 : NULL;
+}
+
+static bool is_list(const char *list, size_t most) {
+  size_t num = 0;
+  while (list != NULL) {
+    size_t len;
+    list = after_name(list, &len);
+    if (len == 0 || len > NAME_LENGTH_MAX || num++ == most) {
+      return false;
     }
-    settings->alpn[settings->num_alpn++] = slice_of(at, len);
-    at = at[len] == ',' ? at + len + 1 : NULL;
   }
   return true;
+}
+
+bool settings_takes_alpn(const char *list) {
+  return is_list(list, ALPN_MAX);
+}
+
+bool settings_takes_names(const char *list) {
+  return is_list(list, NAMES_MAX);
+}
+
+static void split_alpn(const struct options *options, struct settings *out) {
+  const char *at = options->alpn;
+  while (at != NULL && out->num_alpn < ALPN_MAX) {
+    const char *name = at;
+    size_t len;
+    at = after_name(name, &len);
+    out->alpn[out->num_alpn++] = slice_of(name, len);
+  }
 }
 
 // Verification needs a name, also when that is an address.
@@ -58,7 +81,7 @@ static const char *default_names(const struct options *options, const struct tar
   return wanted ? target->host : NULL;
 }
 
-static bool split_names(struct settings *settings, const char *names, char *why, size_t size) {
+static bool split_names(const char *names, struct settings *settings, char *why, size_t size) {
   if (names == NULL) {
     return true;
   }
@@ -68,15 +91,15 @@ static bool split_names(struct settings *settings, const char *names, char *why,
   for (; name != NULL && settings->num_names < NAMES_MAX; name = strtok_r(NULL, ",", &place)) {
     settings->names[settings->num_names++] = name;
   }
-  return (name == NULL && settings->num_names > 0) ||
-         fail(why, size, "--sni", "it takes 1 to 1024 names");
+  return settings->name_list != NULL || fail(why, size, "--sni", "no memory");
 }
 
 bool settings_read(const struct options *options, const struct target *target, struct settings *out,
                    char *why, size_t size) {
   *out = (struct settings){.options = options};
   const char *names = options->sni != NULL ? options->sni : default_names(options, target);
-  bool good = split_alpn(out, why, size) && split_names(out, names, why, size) &&
+  split_alpn(options, out);
+  bool good = split_names(names, out, why, size) &&
               read_file(options->ca, &out->ca, why, size) &&
               read_file(options->cert, &out->cert, why, size) &&
               read_file(options->key, &out->key, why, size);
@@ -131,11 +154,55 @@ static void set_verification(const struct options *options, struct tls_settings 
   out->check_hostname = !options->insecure;
 }
 
-static void explain(const struct tls_error *error, char *why, size_t size) {
-  snprintf(why, size, "%s%s%s%s%s%s", error->item, error->item[0] == '\0' ? "" : ": ",
+// The option that an input came from, by what the engine calls it; "" for none.
+static const char *option_of(const char *item, const struct options *options) {
+  static const struct {
+    const char *item;
+    const char *option;
+  } rows[] = {{"settings.ciphersuites", "--ciphersuites"}, {"settings.ciphers", "--ciphers"},
+              {"settings.groups", "--groups"},             {"settings.alpn", "--alpn"},
+              {"settings.min_version", "--tls-min"},       {"settings.max_version", "--tls-max"},
+              {"pairs[0].key", "--key"},                   {"pairs", "--cert"},
+              {"trust.system", "the system's CAs"},        {"trust", "--ca"}};
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    if (strncmp(item, rows[i].item, strlen(rows[i].item)) == 0) {
+      bool is_in_cert = options->key == NULL && strcmp(rows[i].option, "--key") == 0;
+      return is_in_cert ? "--cert" : rows[i].option;
+    }
+  }
+  return "";
+}
+
+static void explain(const struct tls_error *error, const struct options *options, char *why,
+                    size_t size) {
+  const char *option = option_of(error->item, options);
+  snprintf(why, size, "%s%s%s%s%s%s", option, option[0] == '\0' ? "" : ": ",
            error->detail[0] == '\0' ? error->text : error->detail,
            error->reason[0] == '\0' ? "" : " (", error->reason,
            error->reason[0] == '\0' ? "" : ")");
+}
+
+static bool make(const struct options *options, const struct tls_context_change *change,
+                 struct tls_context **out, char *why, size_t size) {
+  struct tls_error error;
+  tls_error_clear(&error);
+  if (!status_ok(tls_context_new(TLS_CONTEXT_CLIENT, change, out, &error))) {
+    explain(&error, options, why, size);
+    return false;
+  }
+  return true;
+}
+
+bool settings_make_sense(const struct options *options, char *why, size_t size) {
+  struct settings lists = {.options = options};
+  struct tls_context_change change = {.num_pairs = 0};
+  struct tls_context *context = NULL;
+  split_alpn(options, &lists);
+  set_lists(&lists, &change.settings);
+  set_versions(options, &change.settings);
+  bool good = make(options, &change, &context, why, size);
+  tls_context_unref(context);
+  return good;
 }
 
 bool settings_context(const struct settings *settings, struct tls_context **out, char *why,
@@ -151,11 +218,5 @@ bool settings_context(const struct settings *settings, struct tls_context **out,
   set_lists(settings, &change.settings);
   set_versions(options, &change.settings);
   set_verification(options, &change.settings);
-  struct tls_error error;
-  tls_error_clear(&error);
-  if (!status_ok(tls_context_new(TLS_CONTEXT_CLIENT, &change, out, &error))) {
-    explain(&error, why, size);
-    return false;
-  }
-  return true;
+  return make(options, &change, out, why, size);
 }

@@ -29,7 +29,15 @@ struct settings {
   struct slice key;
 };
 
-// settings_read reads the files and lists. False with a sentence of at most size bytes in why.
+// settings_takes_alpn and settings_takes_names tell whether a list is one for --alpn and --sni.
+bool settings_takes_alpn(const char *list);
+bool settings_takes_names(const char *list);
+
+// settings_make_sense tells whether OpenSSL makes anything of the lists and versions that are asked for.
+// False with a sentence of at most size bytes in why.
+bool settings_make_sense(const struct options *options, char *why, size_t size);
+
+// settings_read reads the files and lists. False with a sentence, as above.
 bool settings_read(const struct options *options, const struct target *target, struct settings *out,
                    char *why, size_t size);
 void settings_cleanup(struct settings *settings);

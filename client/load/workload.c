@@ -1,5 +1,6 @@
 #include "client/load/workload.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "client/load/conn.h"
 #include "client/load/shard.h"
 
-enum { PATTERN_BYTES = 256 * 1024, REQUEST_MAX = 1 << 20 };
+enum { PATTERN_BYTES = 256 * 1024 };
 
 static uint64_t smaller(uint64_t a, uint64_t b) {
   return a < b ? a : b;
@@ -258,38 +259,50 @@ static bool hex_value(const char *text, char *out) {
   return end == digits + 2;
 }
 
-// Writes the text with C's escapes resolved; false when one makes no sense.
-static bool make_raw(FILE *out, const char *text) {
+// The byte that a text begins with, one of C's escapes resolved, and what comes after it; NULL when
+// the escape makes no sense.
+static const char *take_byte(const char *text, char *out) {
   static const char letters[] = "nrt0\\'\"";
   static const char meant[] = "\n\r\t\0\\'\"";
-  for (; *text != '\0'; text++) {
-    char byte = *text;
-    if (byte == '\\') {
-      const char *letter = text[1] == '\0' ? NULL : strchr(letters, text[1]);
-      bool is_hex = text[1] == 'x' && hex_value(text + 2, &byte);
-      if (letter == NULL && !is_hex) {
-        return false;
-      }
-      byte = letter != NULL ? meant[letter - letters] : byte;
-      text += is_hex ? 3 : 1;
-    }
-    fputc(byte, out);
+  *out = text[0];
+  if (text[0] != '\\') {
+    return text + 1;
   }
-  return true;
+  if (text[1] == 'x') {
+    return hex_value(text + 2, out) ? text + 4 : NULL;
+  }
+  const char *letter = text[1] == '\0' ? NULL : strchr(letters, text[1]);
+  *out = letter == NULL ? '\0' : meant[letter - letters];
+  return letter == NULL ? NULL : text + 2;
 }
 
-bool script_init(struct script *script, const struct options *options, const struct target *target,
-                 char *why, size_t size) {
+bool script_takes(const char *text) {
+  char byte;
+  while (text != NULL && *text != '\0') {
+    text = take_byte(text, &byte);
+  }
+  return text != NULL;
+}
+
+static void make_raw(FILE *out, const char *text) {
+  char byte;
+  while (*text != '\0') {
+    text = take_byte(text, &byte);
+    assert(text != NULL);  // script_takes it
+    fputc(byte, out);
+  }
+}
+
+bool script_init(struct script *script, const struct options *options,
+                 const struct target *target) {
   *script = (struct script){.text = NULL};
   size_t len = 0;
   FILE *out = open_memstream(&script->text, &len);
   bool good = out != NULL && make_pattern(script);
-  snprintf(why, size, "no memory");
   if (good && options->workload == WORKLOAD_HTTP) {
     make_http(out, options, target);
-  } else if (good && options->workload == WORKLOAD_RAW && !make_raw(out, options->send)) {
-    snprintf(why, size, "--send: an escape in it makes no sense");
-    good = false;
+  } else if (good && options->workload == WORKLOAD_RAW) {
+    make_raw(out, options->send);
   }
   if (out != NULL && fclose(out) != 0) {
     good = false;

@@ -33,9 +33,11 @@ struct script {
   char *text;            // what request is in
 };
 
-// script_init prepares it. False with a sentence.
-bool script_init(struct script *script, const struct options *options, const struct target *target,
-                 char *why, size_t size);
+// script_takes tells whether all escapes of a text for --send make sense.
+bool script_takes(const char *text);
+// script_init prepares it. False without memory.
+bool script_init(struct script *script, const struct options *options,
+                 const struct target *target);
 void script_cleanup(struct script *script);
 
 #ifdef __cplusplus

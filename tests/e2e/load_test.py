@@ -554,14 +554,17 @@ class Errors(Load):
         self.assertEqual(report["errors"][0]["reason"], "the peer closed an idle connection")
 
     @each(args={"no_target": [], "no_port": ["localhost"], "no_path": ["unix:"], "port_0": ["localhost:0"],
-                "port_that_wraps": ["localhost:66001"], "no_address": ["::1:443"]})
+                "port_that_wraps": ["localhost:66001"], "no_address": ["::1:443"], "no_group": ["--groups", "P-1", "localhost:1"],
+                "no_cipher": ["--ciphers", "nope", "localhost:1"], "no_suite": ["--ciphersuites", "nope", "localhost:1"],
+                "no_alpn": ["--alpn", ",,", "localhost:1"], "no_escape": ["--send", "\\q", "localhost:1"]})
     def test_what_makes_no_sense_is_said(self, args):
         done = self.load(*args, code=USAGE)
         self.assertRegex(done.stderr, r"\Atlsagent-load: .+\n\Z")
+        self.assertIn(args[0] if len(args) > 1 else "", done.stderr)
+        self.assertNotIn("settings.", done.stderr)
 
     @each(args={"no_name": ["no.such.name.invalid:443"],
-                "no_file": ["--ca", "/nonexistent", "localhost:1"], "no_certificate": ["--ca", "/dev/null", "localhost:1"],
-                "no_group": ["--groups", "P-1", "-k", "localhost:1"]})
+                "no_file": ["--ca", "/nonexistent", "localhost:1"], "no_certificate": ["--ca", "/dev/null", "localhost:1"]})
     def test_what_can_not_be_had_is_said(self, args):
         done = self.load(*args, code=NOTHING, trusting=False)
         self.assertRegex(done.stderr, r"\Atlsagent-load: .+\n\Z")

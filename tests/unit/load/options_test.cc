@@ -136,6 +136,14 @@ TEST_F(OptionsTest, IsWhatMakesNoSenseRefusedInASentence) {
       {"-H", "no colon", "a:1"},
       {"-H", "X: y\rZ: w", "a:1"},
       {"--size", "4G", "a:1"},
+      {"a"},
+      {"a:65536"},
+      {"unix:"},
+      {"-n", "18446744073709551615", "a:1"},
+      {"--alpn", ",,", "a:1"},
+      {"--alpn", "h2,", "a:1"},
+      {"--sni", ",", "a:1"},
+      {"--send", "\\q", "a:1"},
   };
   for (const auto &row : rows) {
     EXPECT_EQ(Read(row), OPTIONS_WRONG) << ::testing::PrintToString(row);
@@ -143,6 +151,41 @@ TEST_F(OptionsTest, IsWhatMakesNoSenseRefusedInASentence) {
     EXPECT_EQ(error_.find('\n'), error_.size() - 1) << error_;
     EXPECT_EQ(out_, "");
   }
+}
+
+TEST_F(OptionsTest, IsWhatIsWrongWithAnOptionTold) {
+  EXPECT_EQ(Read({"--quiet=foo", "a:1"}), OPTIONS_WRONG);
+  EXPECT_EQ(error_, "tlsagent-load: it takes no value: --quiet=foo; see --help\n");
+  EXPECT_EQ(Read({"--c", "a:1"}), OPTIONS_WRONG);
+  EXPECT_EQ(error_, "tlsagent-load: it could be several options: --c; see --help\n");
+  EXPECT_EQ(Read({"--nonsense", "a:1"}), OPTIONS_WRONG);
+  EXPECT_EQ(error_, "tlsagent-load: no such option: --nonsense; see --help\n");
+  EXPECT_EQ(Read({"-kz", "a:1"}), OPTIONS_WRONG);
+  EXPECT_EQ(error_, "tlsagent-load: no such option: -z; see --help\n");
+  EXPECT_EQ(Read({"--assert", "p99", "a:1"}), OPTIONS_WRONG);
+  EXPECT_EQ(error_.find("tlsagent-load: --assert p99 makes no sense; --help has: fail unless"), 0u)
+      << error_;
+}
+
+TEST_F(OptionsTest, AreListsBounded) {
+  std::vector<std::string> headers;
+  std::vector<std::string> assertions;
+  for (int i = 0; i < HEADERS_MAX; i++) {
+    headers.insert(headers.end(), {"-H", "A: b"});
+  }
+  for (int i = 0; i < ASSERTIONS_MAX; i++) {
+    assertions.insert(assertions.end(), {"--assert", "errors==0"});
+  }
+  headers.push_back("a:1");
+  assertions.push_back("a:1");
+  EXPECT_EQ(Read(headers), OPTIONS_RUN) << error_;
+  EXPECT_EQ(Read(assertions), OPTIONS_RUN) << error_;
+  headers.insert(headers.begin(), {"-H", "A: b"});
+  assertions.insert(assertions.begin(), {"--assert", "errors==0"});
+  EXPECT_EQ(Read(headers), OPTIONS_WRONG);
+  EXPECT_EQ(error_, "tlsagent-load: it is given too often: --header; see --help\n");
+  EXPECT_EQ(Read(assertions), OPTIONS_WRONG);
+  EXPECT_EQ(error_, "tlsagent-load: it is given too often: --assert; see --help\n");
 }
 
 TEST_F(OptionsTest, DoesHelpTellOfEveryOptionAndWorkload) {
