@@ -98,7 +98,8 @@ static bool find_phase(const char *name, enum phase *out) {
 
 // "p99", "p99.9" and "p999", where nines beyond the second are behind the point.
 static bool parse_percentile(const char *digits, double *out) {
-  if (!units_number(digits, 0, 999999, out)) {
+  bool is_plain = digits[strspn(digits, "0123456789.")] == '\0';  // no exponent, no 0x
+  if (!is_plain || !units_number(digits, 0, 999999, out)) {
     return false;
   }
   bool has_point = strchr(digits, '.') != NULL;
@@ -237,7 +238,7 @@ bool assertion_holds(const struct assertion *assertion, const struct result *res
     return isfinite(*out) && compare(*out, assertion->comparison, assertion->value);
   }
   const struct histogram *histogram = &result->stats.phases[assertion->phase];
-  *out = statistic_of(histogram, assertion);
   bool is_known = histogram->total > 0 || assertion->figure == STATISTIC_COUNT;
+  *out = is_known ? statistic_of(histogram, assertion) : NAN;
   return is_known && compare(*out, assertion->comparison, assertion->value);
 }

@@ -1,4 +1,5 @@
 // tlsagent-load: loads a TLS server, and says how it bears it.
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,18 +11,27 @@
 
 enum exit_code { EXIT_GOOD = 0, EXIT_NOTHING = 1, EXIT_USAGE = 2, EXIT_ASSERTION = 3 };
 
+static void tell_failure(const struct assertion *assertion, double found) {
+  char text[UNITS_TEXT_MAX];
+  fprintf(stderr, "tlsagent-load: assertion failed: %s: ", assertion->text);
+  if (!isfinite(found)) {
+    fprintf(stderr, "there was none\n");
+    return;
+  }
+  fprintf(stderr, "it is %s\n",
+          assertion_is_time(assertion) ? units_show_nanos(found, text)
+                                       : units_show_number(found, text));
+}
+
 // True when all of them hold; says of each that doesn't what was there.
 static bool check_assertions(const struct result *result) {
   const struct options *options = result->options;
   bool all = true;
   for (size_t i = 0; i < options->num_assertions; i++) {
     const struct assertion *assertion = &options->assertions[i];
-    char text[UNITS_TEXT_MAX];
     double found = 0;
     if (!assertion_holds(assertion, result, &found)) {
-      fprintf(stderr, "tlsagent-load: assertion failed: %s: it is %s\n", assertion->text,
-              assertion_is_time(assertion) ? units_show_nanos(found, text)
-                                           : units_show_number(found, text));
+      tell_failure(assertion, found);
       all = false;
     }
   }

@@ -379,8 +379,8 @@ static void fill_defaults(struct options *options) {
       options->workers < options->connections ? options->workers : options->connections;
 }
 
-// What each workload needs, and what makes sense together.
-static const char *fault_of(const struct options *options) {
+// What each workload needs.
+static const char *fault_of_workload(const struct options *options) {
   bool raw_is_whole = options->send != NULL && options->expect_bytes > 0;
   if (options->workload == WORKLOAD_RAW && !raw_is_whole) {
     return "raw needs --send and --expect-bytes";
@@ -391,6 +391,10 @@ static const char *fault_of(const struct options *options) {
   if (options->workload == WORKLOAD_IDLE && (options->rate > 0 || options->count > 0)) {
     return "idle holds connections: it has neither --rate nor --count";
   }
+  return NULL;
+}
+
+static const char *fault_of_tls(const struct options *options) {
   if (options->tls_min != 0 && options->tls_max != 0 && options->tls_min > options->tls_max) {
     return "--tls-min is above --tls-max";
   }
@@ -404,6 +408,22 @@ static const char *fault_of(const struct options *options) {
     return "--key needs --cert";
   }
   return NULL;
+}
+
+static const char *fault_of_reports(const struct options *options) {
+  for (size_t i = 0; i < options->num_assertions; i++) {
+    const struct assertion *assertion = &options->assertions[i];
+    if (options->rate <= 0 && assertion->is_phase && assertion->phase == PHASE_CORRECTED) {
+      return "operation_corrected is of --rate only";
+    }
+  }
+  return NULL;
+}
+
+static const char *fault_of(const struct options *options) {
+  const char *fault = fault_of_workload(options);
+  fault = fault != NULL ? fault : fault_of_tls(options);
+  return fault != NULL ? fault : fault_of_reports(options);
 }
 
 static enum options_result finish(int argc, char **argv, FILE *error, struct options *options) {

@@ -659,6 +659,8 @@ class Reports(Load):
         self.assertIn("assertion failed: operation.p50<1ns: it is ", done.stderr)
         self.assertIn("assertion failed: operations>5: it is 5", done.stderr)
         self.load("--assert", "errors", *run, code=USAGE)
+        done = self.load("--assert", "transfer.p99<1s", "-n", 2, "-c", 1, self.server.target, code=ASSERTION)
+        self.assertIn("assertion failed: transfer.p99<1s: there was none", done.stderr)
 
     def test_every_report_can_be_had(self):
         with tempfile.TemporaryDirectory() as directory:

@@ -136,6 +136,7 @@ TEST_F(OptionsTest, IsWhatMakesNoSenseRefusedInASentence) {
       {"-H", "no colon", "a:1"},
       {"-H", "X: y\rZ: w", "a:1"},
       {"--size", "4G", "a:1"},
+      {"--assert", "operation_corrected.p99<1s", "a:1"},
       {"a"},
       {"a:65536"},
       {"unix:"},
