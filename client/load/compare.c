@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/load/phase.h"
+#include "client/load/report.h"
 #include "client/load/statistics.h"
 #include "client/load/units.h"
 
@@ -305,11 +306,12 @@ int compare_main(int argc, char **argv) {
   enum { FAILED = 1, USAGE = 2 };
   if (argc == 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
     fputs(help, stdout);
-    return 0;
+    return report_flush() ? 0 : FAILED;
   }
   if (argc != 2) {
     fprintf(stderr, "tlsagent-load: compare takes two files; see `tlsagent-load compare --help`\n");
     return USAGE;
   }
-  return compare_files(argv[0], argv[1], stdout, stderr) ? 0 : FAILED;
+  bool good = compare_files(argv[0], argv[1], stdout, stderr);
+  return report_flush() && good ? 0 : FAILED;
 }

@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
   }
   switch (options_read(argc, argv, stdout, stderr, &options)) {
     case OPTIONS_SHOWN:
-      return EXIT_GOOD;
+      return report_flush() ? EXIT_GOOD : EXIT_NOTHING;
     case OPTIONS_WRONG:
       return EXIT_USAGE;
     case OPTIONS_RUN:

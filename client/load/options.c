@@ -410,7 +410,15 @@ static const char *fault_of_tls(const struct options *options) {
   return NULL;
 }
 
+static bool is_same(const char *a, const char *b) {
+  return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
 static const char *fault_of_reports(const struct options *options) {
+  if (is_same(options->json, options->csv) || is_same(options->json, options->html) ||
+      is_same(options->csv, options->html)) {
+    return "two reports can't go to one place";
+  }
   for (size_t i = 0; i < options->num_assertions; i++) {
     const struct assertion *assertion = &options->assertions[i];
     if (options->rate <= 0 && assertion->is_phase && assertion->phase == PHASE_CORRECTED) {

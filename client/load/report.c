@@ -19,9 +19,18 @@ static void write_json(const struct result *result, FILE *out, bool *good) {
   *good = report_json(result, out);
 }
 
+static bool is_stdout(const char *path) {
+  return strcmp(path, "-") == 0;
+}
+
 static bool complain(const char *path) {
-  fprintf(stderr, "tlsagent-load: %s: %s\n", path, strerrordesc_np(errno));
+  fprintf(stderr, "tlsagent-load: %s: %s\n", is_stdout(path) ? "standard output" : path,
+          strerrordesc_np(errno));
   return false;
+}
+
+bool report_flush(void) {
+  return (fflush(stdout) == 0 && !ferror(stdout)) || complain("-");
 }
 
 // Opens, has it written and closes; "-" is standard output.
@@ -30,15 +39,14 @@ static bool write_file(const struct result *result, const char *path,
   if (path == NULL) {
     return true;
   }
-  bool is_stdout = strcmp(path, "-") == 0;
-  FILE *out = is_stdout ? stdout : fopen(path, "we");
+  FILE *out = is_stdout(path) ? stdout : fopen(path, "we");
   if (out == NULL) {
     return complain(path);
   }
   bool good = true;
   write(result, out, &good);
   good = fflush(out) == 0 && !ferror(out) && good;
-  good = (is_stdout || fclose(out) == 0) && good;
+  good = (is_stdout(path) || fclose(out) == 0) && good;
   return good || complain(path);
 }
 
@@ -50,7 +58,8 @@ static bool write_phase(const struct result *result, enum phase phase) {
     return complain(path);
   }
   histogram_print(&result->stats.phases[phase], out, TICKS_PER_HALF, 1e3);
-  return fclose(out) == 0 || complain(path);
+  bool good = !ferror(out);
+  return (fclose(out) == 0 && good) || complain(path);
 }
 
 static bool write_phases(const struct result *result) {
@@ -68,7 +77,7 @@ static FILE *text_stream(const struct options *options) {
   const char *const paths[] = {options->json, options->csv, options->html};
   FILE *out = stdout;
   for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-    out = paths[i] != NULL && strcmp(paths[i], "-") == 0 ? stderr : out;
+    out = paths[i] != NULL && is_stdout(paths[i]) ? stderr : out;
   }
   return out;
 }
@@ -77,9 +86,8 @@ bool report_all(const struct result *result) {
   const struct options *options = result->options;
   bool good = true;
   if (!options->quiet) {
-    FILE *out = text_stream(options);
-    report_text(result, out);
-    good = fflush(out) == 0;
+    report_text(result, text_stream(options));
+    good = report_flush();
   }
   good = write_file(result, options->json, write_json) && good;
   good = write_file(result, options->csv, write_csv) && good;

@@ -20,6 +20,10 @@ void report_html(const struct result *result, FILE *out);
 // why on standard error, when one could not be written.
 bool report_all(const struct result *result);
 
+// report_flush has standard output written. False, and it has said why on standard error, when all
+// or part of it could not be.
+bool report_flush(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -702,6 +702,21 @@ class Reports(Load):
         done = self.load("-w", "echo", "-n", 1, "-c", 1, "--html", "/nonexistent/page", self.server.target, code=NOTHING)
         self.assertIn("/nonexistent/page: No such file", done.stderr)
 
+    @each(args={"text": [], "json": ["--quiet", "--json", "-"], "help": ["--help"], "compare": ["compare"],
+                "compare_help": ["compare", "--help"]})
+    def test_output_that_goes_nowhere_is_told(self, args):
+        with tempfile.TemporaryDirectory() as directory, open("/dev/full", "w") as full:
+            if args == ["compare"]:
+                path = os.path.join(directory, "json")
+                self.load("-w", "echo", "-n", 1, "-c", 1, "--quiet", "--json", path, self.server.target)
+                args = [*args, path, path]
+            if "compare" not in args:
+                args = [*args, "-k", "-w", "echo", "-n", "1", "-c", "1", self.server.target]
+            done = subprocess.run([LOAD, *args], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=timing.PATIENCE)
+        self.assertEqual(done.returncode, NOTHING, done.stderr)
+        self.assertIn("tlsagent-load: standard output: No space left", done.stderr)
+
     def test_the_histogram_is_as_gos(self):
         def output(*command):
             return subprocess.run(command, capture_output=True, text=True, timeout=timing.PATIENCE, check=True).stdout

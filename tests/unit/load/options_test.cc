@@ -137,6 +137,8 @@ TEST_F(OptionsTest, IsWhatMakesNoSenseRefusedInASentence) {
       {"-H", "X: y\rZ: w", "a:1"},
       {"--size", "4G", "a:1"},
       {"--assert", "operation_corrected.p99<1s", "a:1"},
+      {"--json", "-", "--csv", "-", "a:1"},
+      {"--csv", "x", "--html", "x", "a:1"},
       {"a"},
       {"a:65536"},
       {"unix:"},
