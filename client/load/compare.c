@@ -57,6 +57,15 @@ static json_t *parse(FILE *file, const char *path, FILE *error) {
   return report;
 }
 
+// What every report has, whatever came of its run.
+static bool is_whole(const json_t *report) {
+  return json_is_object(json_object_get(report, "options")) &&
+         json_is_number(json_object_get(report, "seconds")) &&
+         json_is_number(json_object_get(report, "operations")) &&
+         json_is_object(json_object_get(report, "phases")) &&
+         json_is_array(json_object_get(report, "series"));
+}
+
 static json_t *load(const char *path, FILE *error) {
   FILE *file = fopen(path, "re");
   if (file == NULL) {
@@ -65,7 +74,8 @@ static json_t *load(const char *path, FILE *error) {
   json_t *report = parse(file, path, error);
   fclose(file);
   const char *schema = json_string_value(json_object_get(report, "schema"));
-  if (report != NULL && (schema == NULL || strcmp(schema, "tlsagent-load/1") != 0)) {
+  bool is_report = schema != NULL && strcmp(schema, "tlsagent-load/1") == 0 && is_whole(report);
+  if (report != NULL && !is_report) {
     json_decref(report);
     return fail(error, path, "is no report of tlsagent-load --json");
   }
@@ -237,38 +247,60 @@ static void compare_errors(const json_t *a, const json_t *b, FILE *out) {
 // ---------------------------------------------------------------------------------------------
 // What makes the comparison one of apples and pears
 
-static bool is_equal(const json_t *a, const json_t *b, const char *name) {
-  return json_equal(json_object_get(a, name), json_object_get(b, name)) == 1;
+// A report of an earlier version lacks some of what a later one has.
+static bool is_nothing(const json_t *value) {
+  return value == NULL || json_is_null(value);
 }
 
+// Files come from anywhere: what they hold goes to a terminal as ASCII, without its controls.
 static void print_value(FILE *out, const json_t *value) {
-  char *text = json_dumps(value, JSON_ENCODE_ANY);
-  fprintf(out, "%s", text == NULL ? "nothing" : text);
+  char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+  fprintf(out, "%s", is_nothing(value) || text == NULL ? "nothing" : text);
   free(text);
 }
 
-static void print_difference(FILE *out, const char *name, const json_t *a, const json_t *b) {
-  fprintf(out, "  differs: %s was ", name);
-  print_value(out, a);
+static void print_name(FILE *out, const char *name) {
+  bool is_plain = name[strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789")] == '\0';
+  json_t *string = is_plain ? NULL : json_string(name);
+  if (is_plain) {
+    fprintf(out, "%s", name);
+  } else {
+    print_value(out, string);
+  }
+  json_decref(string);
+}
+
+static void compare_value(const json_t *a, const json_t *b, const char *name, FILE *out) {
+  const json_t *before = json_object_get(a, name);
+  const json_t *after = json_object_get(b, name);
+  bool both_nothing = is_nothing(before) && is_nothing(after);
+  if (both_nothing || json_equal(before, after) == 1) {
+    return;
+  }
+  fprintf(out, "  differs: ");
+  print_name(out, name);
+  fprintf(out, " was ");
+  print_value(out, before);
   fprintf(out, " and is ");
-  print_value(out, b);
+  print_value(out, after);
   fprintf(out, "\n");
 }
 
 static void compare_options(const json_t *a, const json_t *b, FILE *out) {
   static const char *const names[] = {"workload", "target", "agreed", "engine"};
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-    if (!is_equal(a, b, names[i])) {
-      print_difference(out, names[i], json_object_get(a, names[i]), json_object_get(b, names[i]));
-    }
+    compare_value(a, b, names[i], out);
   }
   json_t *options = json_object_get(a, "options");
-  const json_t *others = json_object_get(b, "options");
+  json_t *others = json_object_get(b, "options");
   const char *name;
   json_t *value;
   json_object_foreach(options, name, value) {
-    if (!is_equal(options, others, name)) {
-      print_difference(out, name, value, json_object_get(others, name));
+    compare_value(options, others, name, out);
+  }
+  json_object_foreach(others, name, value) {
+    if (json_object_get(options, name) == NULL) {
+      compare_value(options, others, name, out);
     }
   }
 }

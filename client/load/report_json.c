@@ -1,9 +1,9 @@
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "client/load/report.h"
 
-// jansson's own failures are out of memory only; a NULL that one of its functions is given makes
-// the next one fail, and so the whole.
+// jansson fails without memory, and of text that isn't UTF-8, which is none here: see text().
 
 static json_t *number(double value) {
   return json_real(value);
@@ -13,12 +13,44 @@ static json_t *integer(uint64_t value) {
   return json_integer((json_int_t)value);
 }
 
-static json_t *text_or_null(const char *text) {
-  return text == NULL ? json_null() : json_string(text);
+// Command lines and peers are free to say bytes that are no UTF-8: then all but ASCII is escaped, as
+// \xNN, and so is the backslash.
+static json_t *escaped(const char *bytes) {
+  char *out = NULL;
+  size_t len = 0;
+  FILE *stream = open_memstream(&out, &len);
+  for (; stream != NULL && *bytes != '\0'; bytes++) {
+    unsigned char byte = (unsigned char)*bytes;
+    fprintf(stream, byte < 0x80 && byte != '\\' ? "%c" : "\\x%02x", byte);
+  }
+  json_t *string = stream != NULL && fclose(stream) == 0 ? json_string(out) : NULL;
+  free(out);
+  return string;
+}
+
+static json_t *text(const char *bytes) {
+  json_t *string = json_string(bytes);
+  return string != NULL ? string : escaped(bytes);
+}
+
+static json_t *text_or_null(const char *bytes) {
+  return bytes == NULL ? json_null() : text(bytes);
 }
 
 static json_t *version_or_null(int version) {
-  return version == 0 ? json_null() : json_string(version == 0x0303 ? "1.2" : "1.3");
+  return version == 0 ? json_null() : text(version == 0x0303 ? "1.2" : "1.3");
+}
+
+static json_t *count_or_null(uint64_t count) {
+  return count == 0 ? json_null() : integer(count);
+}
+
+static json_t *headers_of(const struct options *options) {
+  json_t *out = json_array();
+  for (size_t i = 0; i < options->num_headers; i++) {
+    json_array_append_new(out, text(options->headers[i]));
+  }
+  return out;
 }
 
 static json_t *options_of(const struct options *options) {
@@ -34,6 +66,9 @@ static json_t *options_of(const struct options *options) {
   json_object_set_new(out, "size", integer(options->size));
   json_object_set_new(out, "bytes", integer(options->bytes));
   json_object_set_new(out, "path", text_or_null(options->path));
+  json_object_set_new(out, "headers", options->num_headers == 0 ? json_null() : headers_of(options));
+  json_object_set_new(out, "send", text_or_null(options->send));
+  json_object_set_new(out, "expect_bytes", count_or_null(options->expect_bytes));
   json_object_set_new(out, "resume_percent", number(options->resume_percent));
   json_object_set_new(out, "tls_min", version_or_null(options->tls_min));
   json_object_set_new(out, "tls_max", version_or_null(options->tls_max));
@@ -42,6 +77,8 @@ static json_t *options_of(const struct options *options) {
   json_object_set_new(out, "ciphersuites", text_or_null(options->ciphersuites));
   json_object_set_new(out, "alpn", text_or_null(options->alpn));
   json_object_set_new(out, "sni", text_or_null(options->sni));
+  json_object_set_new(out, "cert", text_or_null(options->cert));
+  json_object_set_new(out, "ca", text_or_null(options->ca));
   json_object_set_new(out, "insecure", json_boolean(options->insecure));
   json_object_set_new(out, "shutdown", json_boolean(!options->no_shutdown));
   json_object_set_new(out, "reset", json_boolean(options->reset));
@@ -84,9 +121,9 @@ static json_t *errors_of(const struct tally *tally) {
   for (size_t i = 0; i < tally->num_rows; i++) {
     const struct tally_row *row = &tally->rows[i];
     json_t *error = json_object();
-    json_object_set_new(error, "phase", json_string(PHASE_NAMES[row->phase]));
-    json_object_set_new(error, "kind", json_string(row->kind));
-    json_object_set_new(error, "reason", json_string(row->reason));
+    json_object_set_new(error, "phase", text(PHASE_NAMES[row->phase]));
+    json_object_set_new(error, "kind", text(row->kind));
+    json_object_set_new(error, "reason", text(row->reason));
     json_object_set_new(error, "count", integer(row->count));
     json_array_append_new(out, error);
   }
@@ -148,10 +185,10 @@ static json_t *connections_of(const struct counts *counts) {
 
 static json_t *agreed_of(const struct agreed *agreed) {
   json_t *out = json_object();
-  json_object_set_new(out, "version", json_string(agreed->version));
-  json_object_set_new(out, "cipher", json_string(agreed->cipher));
-  json_object_set_new(out, "group", json_string(agreed->group));
-  json_object_set_new(out, "alpn", json_string(agreed->alpn));
+  json_object_set_new(out, "version", text(agreed->version));
+  json_object_set_new(out, "cipher", text(agreed->cipher));
+  json_object_set_new(out, "group", text(agreed->group));
+  json_object_set_new(out, "alpn", text(agreed->alpn));
   return out;
 }
 
@@ -172,10 +209,10 @@ static json_t *cpu_of(const struct result *result) {
 static json_t *document_of(const struct result *result) {
   const struct counts *counts = &result->stats.counts;
   json_t *out = json_object();
-  json_object_set_new(out, "schema", json_string("tlsagent-load/1"));
-  json_object_set_new(out, "target", json_string(result->options->target));
-  json_object_set_new(out, "workload", json_string(WORKLOAD_NAMES[result->options->workload]));
-  json_object_set_new(out, "engine", json_string(result->engine));
+  json_object_set_new(out, "schema", text("tlsagent-load/1"));
+  json_object_set_new(out, "target", text(result->options->target));
+  json_object_set_new(out, "workload", text(WORKLOAD_NAMES[result->options->workload]));
+  json_object_set_new(out, "engine", text(result->engine));
   json_object_set_new(out, "started_unix", integer((uint64_t)result->started));
   json_object_set_new(out, "options", options_of(result->options));
   json_object_set_new(out, "interrupted", json_boolean(result->interrupted));

@@ -81,6 +81,43 @@ TEST_F(CompareTest, AreOtherOptionsTold) {
   EXPECT_NE(said_.find("differs: connections was 4 and is 77"), std::string::npos) << said_;
 }
 
+TEST_F(CompareTest, IsWhatOneOfThemLacksTold) {
+  Fill();
+  std::string without = Report("a", 100, 5e6);
+  options_->workload = WORKLOAD_RAW;
+  options_->send = "PING";
+  options_->expect_bytes = 4;
+  options_->cert = "client.pem";
+  options_->headers[0] = "A: b";
+  options_->num_headers = 1;
+  std::string with = Report("b", 100, 5e6);
+  for (bool forth : {true, false}) {
+    ASSERT_TRUE(forth ? Compare(without, with) : Compare(with, without));
+    for (const char *name : {"send", "expect_bytes", "cert", "headers", "workload"}) {
+      EXPECT_NE(said_.find("differs: " + std::string(name) + " was "), std::string::npos) << said_;
+    }
+  }
+  EXPECT_NE(said_.find("differs: send was \"PING\" and is nothing"), std::string::npos) << said_;
+}
+
+TEST_F(CompareTest, IsNothingOfAFileATerminalsCommand) {
+  Fill();
+  std::string before = Report("a", 100, 5e6);
+  for (const char *name : {"a", "b"}) {
+    std::ofstream(Path(name)) << "{\"schema\":\"tlsagent-load/1\",\"series\":[],\"phases\":{},"
+                                 "\"operations\":1,\"seconds\":1,\"options\":{\"\\u001b[2J"
+                              << name << "\":\"\xc2\x9b" << name << "\xe2\x80\xae\"}}";
+  }
+  ASSERT_TRUE(Compare(Path("a"), Path("b")));
+  EXPECT_NE(said_.find("differs: \"\\u001B[2Ja\" was \"\\u009Ba\\u202E\" and is nothing"),
+            std::string::npos)
+      << said_;
+  EXPECT_NE(said_.find("differs: \"\\u001B[2Jb\" was nothing"), std::string::npos) << said_;
+  for (char byte : said_) {
+    EXPECT_TRUE(byte == '\n' || (byte >= ' ' && byte <= '~')) << said_;
+  }
+}
+
 TEST_F(CompareTest, IsAShortRunSaidToBeTooShort) {
   Fill();
   std::string before = Report("a", 100, 5e6);
@@ -93,7 +130,10 @@ TEST_F(CompareTest, IsWhatIsNoReportRefused) {
   Fill();
   std::string good = Report("good", 100, 5e6);
   for (const char *text : {"", "{", "[]", "{\"schema\": 5}", "{\"schema\": \"other/1\"}", "7",
-                           "{\"schema\":\"tlsagent-load/1\",\"schema\":\"tlsagent-load/1\"}"}) {
+                           "{\"schema\":\"tlsagent-load/1\",\"schema\":\"tlsagent-load/1\"}",
+                           "{\"schema\":\"tlsagent-load/1\"}",
+                           "{\"schema\":\"tlsagent-load/1\",\"series\":5,\"phases\":[],"
+                           "\"operations\":\"many\",\"options\":null}"}) {
     std::ofstream(Path("bad")) << text;
     EXPECT_FALSE(Compare(good, Path("bad"))) << text;
     EXPECT_FALSE(Compare(Path("bad"), good)) << text;
@@ -101,8 +141,8 @@ TEST_F(CompareTest, IsWhatIsNoReportRefused) {
   }
   EXPECT_FALSE(Compare(good, Path("none")));
   // Fields that aren't there, or are of another kind, are left out.
-  std::ofstream(Path("odd")) << "{\"schema\":\"tlsagent-load/1\",\"series\":5,\"phases\":[],"
-                                "\"operations\":\"many\",\"options\":null}";
+  std::ofstream(Path("odd")) << "{\"schema\":\"tlsagent-load/1\",\"series\":[7],\"phases\":{\"close\":"
+                                "3},\"operations\":1,\"seconds\":1,\"options\":{}}";
   EXPECT_TRUE(Compare(Path("odd"), Path("odd"))) << said_;
 }
 

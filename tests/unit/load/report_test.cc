@@ -67,6 +67,17 @@ TEST_F(ReportTest, IsTheJsonAsDocumented) {
   json_decref(json);
 }
 
+TEST_F(ReportTest, IsTextOfAnyBytesKept) {
+  Fill();
+  options_->target = "h\xc3\xb6st:1";
+  options_->sni = "\xff\\name";
+  json_t *json = Json();
+  EXPECT_STREQ(json_string_value(json_object_get(json, "target")), "h\xc3\xb6st:1");
+  const json_t *sni = json_object_get(json_object_get(json, "options"), "sni");
+  EXPECT_STREQ(json_string_value(sni), "\\xff\\x5cname");
+  json_decref(json);
+}
+
 TEST_F(ReportTest, CanARunOfNothingBeReported) {
   json_t *json = Json();
   EXPECT_EQ(json_integer_value(json_object_get(json, "operations")), 0);
