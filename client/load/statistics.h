@@ -10,6 +10,7 @@ extern "C" {
 
 enum { STATISTICS_LEAST = 5 };  // values of each series, below which nothing can be told
 
+// statistics_mean is the mean of values, 0 of none.
 double statistics_mean(const double *values, size_t num);
 
 // statistics_chance is how likely two parts of one and the same series were to differ in their

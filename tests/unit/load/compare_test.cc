@@ -1,5 +1,7 @@
 #include "client/load/compare.h"
 
+#include <jansson.h>
+
 #include <cstdlib>
 #include <fstream>
 
@@ -62,6 +64,23 @@ TEST_F(CompareTest, IsAChangeToldAndItsDirection) {
   EXPECT_NE(Line("operations a second").find("+50.0 %  better, more than noise"), std::string::npos)
       << said_;
   EXPECT_NE(Line("handshake p50").find("worse, more than noise"), std::string::npos) << said_;
+}
+
+// A percentile of all, and one of each second, may go opposite ways: the test is of the seconds.
+TEST_F(CompareTest, IsTheVerdictThatOfWhatWasTested) {
+  Fill();
+  std::string before = Report("a", 100, 5e6);
+  std::string after = Report("b", 100, 7e6);
+  json_t *report = json_load_file(after.c_str(), 0, nullptr);
+  json_t *phases = json_object_get(report, "phases");
+  json_object_set_new(json_object_get(phases, "handshake"), "p50_us", json_real(4000));
+  json_dump_file(report, after.c_str(), 0);
+  json_decref(report);
+  ASSERT_TRUE(Compare(before, after)) << said_;
+  EXPECT_NE(Line("handshake p50").find("worse, more than noise, by its seconds; not by the whole run"),
+            std::string::npos)
+      << said_;
+  EXPECT_EQ(Line("handshake p90").find("by its seconds"), std::string::npos) << said_;
 }
 
 TEST_F(CompareTest, AreErrorsComparedByTheirShare) {
