@@ -94,21 +94,34 @@ static bool take_workload(const char *text, void *out) {
   return false;
 }
 
-// These two are lists, and so are given all of the options.
+static bool has_controls(const char *text) {
+  for (; *text != '\0'; text++) {
+    if (((unsigned char)*text < ' ' && *text != '\t') || *text == '\x7f') {
+      return true;
+    }
+  }
+  return false;
+}
+
+// These two are lists, and so are given all of the options. There is room: see is_full.
 static bool take_assertion(const char *text, void *out) {
   struct options *options = out;
-  return options->num_assertions < ASSERTIONS_MAX &&
-         assertion_parse(text, &options->assertions[options->num_assertions++]);
+  return assertion_parse(text, &options->assertions[options->num_assertions++]);
 }
 
 static bool take_header(const char *text, void *out) {
   struct options *options = out;
-  if (options->num_headers == HEADERS_MAX || strchr(text, ':') == NULL ||
-      strpbrk(text, "\r\n") != NULL) {
+  if (strchr(text, ':') == NULL || has_controls(text)) {
     return false;
   }
   options->headers[options->num_headers++] = text;
   return true;
+}
+
+// A request line is split at its spaces.
+static bool take_path(const char *text, void *out) {
+  return take_text(text, out) && text[0] == '/' && strpbrk(text, " \t") == NULL &&
+         !has_controls(text);
 }
 
 static bool take_send(const char *text, void *out) {
@@ -166,7 +179,7 @@ static const struct row load_rows[] = {
 static const struct row say_rows[] = {
     {"size", 's', required_argument, take_size, FIELD(size), "BYTES", "echo: bytes of one message (default: 64)"},
     {"bytes", 'b', required_argument, take_bytes, FIELD(bytes), "BYTES", "down, up: bytes of one connection, 100K, 16M, 2G (down: until the end)"},
-    {"path", 0, required_argument, take_text, FIELD(path), "PATH", "http: what to GET (default: /)"},
+    {"path", 0, required_argument, take_path, FIELD(path), "PATH", "http: what to GET, from its slash on (default: /)"},
     {"header", 'H', required_argument, take_header, 0, "LINE", "http: a further header, 'Name: value'; repeatable"},
     {"send", 0, required_argument, take_send, FIELD(send), "TEXT", "raw: the request, with C's escapes as in 'PING\\r\\n'"},
     {"expect-bytes", 0, required_argument, take_bytes, FIELD(expect_bytes), "N", "raw: bytes of the answer"},

@@ -39,11 +39,15 @@ static void fill(const struct options *options, const struct sample *sample, str
 
 static void show_line(struct progress *progress, const struct sample *sample,
                       const struct texts *texts) {
+  if (sample->at <= 0) {
+    fprintf(progress->out, "%.0fs: warming up, %llu connections\n", sample->at,
+            (unsigned long long)sample->established);
+    return;
+  }
   fprintf(progress->out,
-          "%s%.0fs: %s/s, p50 %s, p99 %s, max %s, %llu connections, %llu errors, in %s/s, out "
+          "%.0fs: %s/s, p50 %s, p99 %s, max %s, %llu connections, %llu errors, in %s/s, out "
           "%s/s\n",
-          sample->at <= 0 ? "warm-up " : "", sample->at, texts->rate, texts->p50, texts->p99,
-          texts->most, (unsigned long long)sample->established,
+          sample->at, texts->rate, texts->p50, texts->p99, texts->most, (unsigned long long)sample->established,
           (unsigned long long)sample->counts.errors, texts->in, texts->out);
 }
 
@@ -68,6 +72,10 @@ static void show_block(struct progress *progress, const struct options *options,
                        const struct counts *so_far) {
   rewind_block(progress);
   show_bar(progress, options, sample->at);
+  progress->num_lines = 1;
+  if (sample->at <= 0) {
+    return;  // nothing is measured yet
+  }
   fprintf(progress->out, "  %-12s %10s/s   connections %llu\n", WORKLOAD_NAMES[options->workload],
           texts->rate, (unsigned long long)sample->established);
   fprintf(progress->out, "  latency      p50 %s   p99 %s   max %s\n", texts->p50, texts->p99,
@@ -75,7 +83,7 @@ static void show_block(struct progress *progress, const struct options *options,
   fprintf(progress->out, "  plaintext    in %s/s   out %s/s\n", texts->in, texts->out);
   fprintf(progress->out, "  so far       %llu operations, %llu errors\n",
           (unsigned long long)so_far->operations, (unsigned long long)so_far->errors);
-  progress->num_lines = 5;
+  progress->num_lines += 4;
 }
 
 void progress_show(struct progress *progress, const struct options *options,

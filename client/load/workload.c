@@ -229,14 +229,18 @@ static bool make_pattern(struct script *script) {
   return pattern != NULL;
 }
 
-// An http host is named as a browser would, without the default port.
-static const char *host_header(const struct options *options, const struct target *target) {
+// An http host is named as a browser would, without the default port. All connections make one
+// request, so that of several names for a Unix socket it has the first.
+static void make_host(FILE *out, const struct options *options, const struct target *target) {
+  fprintf(out, "Host: ");
   if (target->host[0] == '\0') {
-    return options->sni == NULL ? "localhost" : options->sni;
+    const char *names = options->sni == NULL ? "localhost" : options->sni;
+    fprintf(out, "%.*s\r\n", (int)strcspn(names, ","), names);
+    return;
   }
   size_t len = strlen(target->text);
   bool is_default = len > 4 && strcmp(target->text + len - 4, ":443") == 0;
-  return is_default && target->text[0] != '[' ? target->host : target->text;
+  fprintf(out, "%s\r\n", is_default && target->text[0] != '[' ? target->host : target->text);
 }
 
 static void make_http(FILE *out, const struct options *options, const struct target *target) {
@@ -247,7 +251,7 @@ static void make_http(FILE *out, const struct options *options, const struct tar
     has_host = has_host || strncasecmp(options->headers[i], "host:", 5) == 0;
   }
   if (!has_host) {
-    fprintf(out, "Host: %s\r\n", host_header(options, target));
+    make_host(out, options, target);
   }
   fprintf(out, "User-Agent: tlsagent-load\r\nAccept: */*\r\n\r\n");
 }

@@ -645,6 +645,10 @@ class Reports(Load):
         self.assertEqual(len(lines), 2, done.stderr)
         self.assertNotIn("\033", done.stderr)
 
+    def test_a_warm_up_shows_no_rate(self):
+        done = self.load("-w", "echo", "-c", 1, "--warmup", "1s", "-d", "100ms", self.server.target)
+        self.assertRegex(done.stderr, r"\A-?0s: warming up, 1 connections\n")
+
     def test_a_block_that_is_rewritten_on_a_terminal(self):
         done = subprocess.run(["script", "-qec", f"{LOAD} -k -w echo -c 1 -d 3s -r 20 {self.server.target}", "/dev/null"],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timing.PATIENCE)

@@ -63,6 +63,15 @@ TEST_F(ScriptTest, IsTheHostTheUsersIfGiven) {
   EXPECT_EQ(request.find("Host: "), std::string::npos) << request;
 }
 
+TEST_F(ScriptTest, IsTheHostOfASocketTheFirstName) {
+  char why[128];
+  ASSERT_TRUE(target_parse("unix:/a", target_.get(), why, sizeof(why))) << why;
+  options_->workload = WORKLOAD_HTTP;
+  EXPECT_NE(Request().find("\r\nHost: localhost\r\n"), std::string::npos);
+  options_->sni = "one.test,two.test";
+  EXPECT_NE(Request().find("\r\nHost: one.test\r\n"), std::string::npos) << Request();
+}
+
 TEST_F(ScriptTest, DoWorkloadsHaveAllTheyNeed) {
   for (const struct workload &workload : WORKLOADS) {
     EXPECT_NE(workload.begin, nullptr);
