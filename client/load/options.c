@@ -253,6 +253,9 @@ static void print_help(FILE *out) {
   }
   fprintf(
       out,
+      "\nOthers:\n"
+      "  -h, --help               this text\n"
+      "      --version            the version\n"
       "\nWorkloads:\n"
       "  handshake  connect, shake hands, close; an operation is one such handshake\n"
       "  echo       write --size bytes and read them back, again and again\n"

@@ -298,12 +298,14 @@ class Options(unittest.TestCase):
     def daemon_options(self):
         return self.help_of(os.environ["TLSAGENTD"])
 
-    def command_options(self):
-        program = os.environ["TLSAGENT_CLI"]
-        done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=timing.PATIENCE, check=True)
+    def commands(self):
+        done = subprocess.run([os.environ["TLSAGENT_CLI"], "--help"], capture_output=True, text=True, timeout=timing.PATIENCE, check=True)
         commands = re.findall(r"^  ([a-z]+)  ", done.stdout.split("Commands:")[1].split("Options")[0], re.M)
         self.assertIn("connect", commands)
-        return set().union(*(self.help_of(program, command) for command in commands))
+        return commands
+
+    def command_options(self):
+        return set().union(*(self.help_of(os.environ["TLSAGENT_CLI"], command) for command in self.commands()))
 
     def load_options(self):
         return self.help_of(os.environ["TLSAGENT_LOAD"])
@@ -323,10 +325,26 @@ class Options(unittest.TestCase):
         documented = set(re.findall(r"^\.B[RI]? (--[\w-]+)", section, re.M))
         self.assertEqual(documented, self.daemon_options())
 
+    def entries(self, text):
+        """The options that a manual's section explains: those at the head of a paragraph."""
+        heads = re.findall(r"^\.T[PQ]\n\.B[RI]? (.*)$", text, re.M)
+        return {name for head in heads for name in re.findall(r"--[a-z][\w.-]*", head)}
+
+    def rows_of(self, command):
+        """The options that a command's help lists."""
+        done = subprocess.run([os.environ["TLSAGENT_CLI"], command, "--help"], capture_output=True, text=True,
+                              timeout=timing.PATIENCE, check=True)
+        return set(re.findall(r"^ +(?:-\w, )?(--[a-z][\w.-]*)", done.stdout, re.M))
+
     def test_manual_of_the_command_has_every_option(self):
         manual = read("docs/man/tlsagent.1").replace("\\-", "-")
-        documented = set(re.findall(r"^\.B[RI]? .*?(--[a-z][\w.-]*)", manual.split(".SH COMMANDS")[1].split(".SH EXIT")[0], re.M))
-        self.assertEqual(self.command_options() - documented, set())
+        common = self.entries(manual.split(".SH OPTIONS OF EVERY COMMAND")[1].split(".SH EXIT")[0])
+        sections = manual.split(".SH COMMANDS")[1].split(".SH OPTIONS")[0].split(".SS tlsagent ")
+        documented = {section.split()[0]: self.entries(section) for section in sections[1:]}
+        self.assertEqual(set(documented), set(self.commands()))
+        for command, options in documented.items():
+            with self.subTest(command=command):
+                self.assertEqual(options, self.rows_of(command) - common)
         named = set(re.findall(r"(?<![\w-])--[a-z][\w.-]*[a-z0-9]", manual))
         self.assertEqual(named - self.command_options() - self.daemon_options() - {"--version", "--cflags", "--libs"}, set())
 
