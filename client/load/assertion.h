@@ -35,8 +35,8 @@ struct assertion {
 bool assertion_parse(const char *text, struct assertion *out);
 
 // assertion_holds tells whether it is true of a result, and what is in its place: not finite if
-// there is nothing. A time of a phase that never was, and any figure of a run without operations but
-// a count, holds for nothing.
+// there is nothing. A time of a phase that never was, and any figure of a run without operations
+// but a count, holds for nothing.
 bool assertion_holds(const struct assertion *assertion, const struct result *result, double *out);
 // assertion_is_time tells whether its value is in nanoseconds.
 bool assertion_is_time(const struct assertion *assertion);

@@ -131,38 +131,35 @@ static bool is_measured(const struct conn *conn) {
   return shard->measuring && (conn->counts || conn->state > CONN_SHAKING);
 }
 
-// Where an error is noted; NULL when it doesn't count. An attempt at a connection that no operation
-// waits for is one of the operations to do, else a target that takes none would never have had them.
-static struct tally *tally_of(struct conn *conn) {
+// Whether a failure counts. An attempt at a connection that no operation waits for is one of the
+// operations to do, else a target that takes none would never have had them.
+static bool takes_failure(const struct conn *conn) {
   bool is_attempt = !conn->has_operation && conn->state <= CONN_SHAKING;
-  if (!is_measured(conn) || (is_attempt && !shard_take_attempt(conn->shard))) {
-    return NULL;
-  }
-  return &conn->shard->stats.tally;
+  return is_measured(conn) && (!is_attempt || shard_take_attempt(conn->shard));
 }
 
 void conn_fail(struct conn *conn, enum phase phase, const char *kind, const char *reason) {
-  struct tally *tally = tally_of(conn);
-  if (tally != NULL) {
-    tally_note(tally, phase, kind, reason);
+  bool is_counted = takes_failure(conn);
+  if (is_counted) {
+    tally_note(&conn->shard->stats.tally, phase, kind, reason);
   }
-  give_up(conn, tally != NULL);
+  give_up(conn, is_counted);
 }
 
 static void fail_os(struct conn *conn, enum phase phase, int os_errno) {
-  struct tally *tally = tally_of(conn);
-  if (tally != NULL) {
-    tally_note_os(tally, phase, os_errno);
+  bool is_counted = takes_failure(conn);
+  if (is_counted) {
+    tally_note_os(&conn->shard->stats.tally, phase, os_errno);
   }
-  give_up(conn, tally != NULL);
+  give_up(conn, is_counted);
 }
 
 static void fail_tls(struct conn *conn, enum phase phase, const struct tls_error *error) {
-  struct tally *tally = tally_of(conn);
-  if (tally != NULL) {
-    tally_note_tls(tally, phase, error);
+  bool is_counted = takes_failure(conn);
+  if (is_counted) {
+    tally_note_tls(&conn->shard->stats.tally, phase, error);
   }
-  give_up(conn, tally != NULL);
+  give_up(conn, is_counted);
 }
 
 // Which phase an operation is in, for its errors.

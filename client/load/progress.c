@@ -47,8 +47,9 @@ static void show_line(struct progress *progress, const struct sample *sample,
   fprintf(progress->out,
           "%.0fs: %s/s, p50 %s, p99 %s, max %s, %llu connections, %llu errors, in %s/s, out "
           "%s/s\n",
-          sample->at, texts->rate, texts->p50, texts->p99, texts->most, (unsigned long long)sample->established,
-          (unsigned long long)sample->counts.errors, texts->in, texts->out);
+          sample->at, texts->rate, texts->p50, texts->p99, texts->most,
+          (unsigned long long)sample->established, (unsigned long long)sample->counts.errors,
+          texts->in, texts->out);
 }
 
 static void show_bar(struct progress *progress, const struct options *options, double at) {

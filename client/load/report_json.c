@@ -13,8 +13,8 @@ static json_t *integer(uint64_t value) {
   return json_integer((json_int_t)value);
 }
 
-// Command lines and peers are free to say bytes that are no UTF-8: then all but ASCII is escaped, as
-// \xNN, and so is the backslash.
+// Command lines and peers are free to say bytes that are no UTF-8: then all but ASCII is escaped,
+// as \xNN, and so is the backslash.
 static json_t *escaped(const char *bytes) {
   char *out = NULL;
   size_t len = 0;
@@ -66,7 +66,8 @@ static json_t *options_of(const struct options *options) {
   json_object_set_new(out, "size", integer(options->size));
   json_object_set_new(out, "bytes", integer(options->bytes));
   json_object_set_new(out, "path", text_or_null(options->path));
-  json_object_set_new(out, "headers", options->num_headers == 0 ? json_null() : headers_of(options));
+  json_object_set_new(out, "headers",
+                      options->num_headers == 0 ? json_null() : headers_of(options));
   json_object_set_new(out, "send", text_or_null(options->send));
   json_object_set_new(out, "expect_bytes", count_or_null(options->expect_bytes));
   json_object_set_new(out, "resume_percent", number(options->resume_percent));

@@ -104,8 +104,7 @@ static void show_lateness(const struct result *result, FILE *out) {
 
 static void show_given_up(const struct counts *counts, FILE *out) {
   if (counts->given_up > 0) {
-    fprintf(out, "%llu under way at the end were given up\n",
-            (unsigned long long)counts->given_up);
+    fprintf(out, "%llu under way at the end were given up\n", (unsigned long long)counts->given_up);
   }
 }
 

@@ -436,8 +436,9 @@ static void go(struct watch *watch) {
   take_result(watch);
 }
 
-// Only while it runs a signal has something to end early. Before, when a name may be slow to resolve
-// or a daemon to answer, and after, when a report may go nowhere, it ends the process as any.
+// Only while it runs a signal has something to end early. Before, when a name may be slow to
+// resolve or a daemon to answer, and after, when a report may go nowhere, it ends the process as
+// any.
 static bool take_signals(struct watch *watch) {
   sigset_t set;
   sigemptyset(&set);
@@ -477,7 +478,8 @@ enum run_outcome run_execute(const struct options *options, struct result *out, 
   *out = (struct result){.options = options,
                          .engine = options->has_via ? "tlsagentd, by RPC" : "own workers"};
   enum run_outcome outcome = RUN_IMPOSSIBLE;
-  bool can_begin = (stats_init(&out->stats) || fail(why, size, "no memory")) && start_tls(why, size);
+  bool can_begin =
+      (stats_init(&out->stats) || fail(why, size, "no memory")) && start_tls(why, size);
   if (can_begin) {
     bool makes_sense = settings_make_sense(options, why, size);
     outcome = makes_sense ? execute(&watch, why, size) : RUN_NONSENSE;

@@ -99,8 +99,7 @@ bool settings_read(const struct options *options, const struct target *target, s
   *out = (struct settings){.options = options};
   const char *names = options->sni != NULL ? options->sni : default_names(options, target);
   split_alpn(options, out);
-  bool good = split_names(names, out, why, size) &&
-              read_file(options->ca, &out->ca, why, size) &&
+  bool good = split_names(names, out, why, size) && read_file(options->ca, &out->ca, why, size) &&
               read_file(options->cert, &out->cert, why, size) &&
               read_file(options->key, &out->key, why, size);
   if (good && out->num_names == 0 && !options->insecure) {
@@ -159,11 +158,16 @@ static const char *option_of(const char *item, const struct options *options) {
   static const struct {
     const char *item;
     const char *option;
-  } rows[] = {{"settings.ciphersuites", "--ciphersuites"}, {"settings.ciphers", "--ciphers"},
-              {"settings.groups", "--groups"},             {"settings.alpn", "--alpn"},
-              {"settings.min_version", "--tls-min"},       {"settings.max_version", "--tls-max"},
-              {"pairs[0].key", "--key"},                   {"pairs", "--cert"},
-              {"trust.system", "the system's CAs"},        {"trust", "--ca"}};
+  } rows[] = {{"settings.ciphersuites", "--ciphersuites"},
+              {"settings.ciphers", "--ciphers"},
+              {"settings.groups", "--groups"},
+              {"settings.alpn", "--alpn"},
+              {"settings.min_version", "--tls-min"},
+              {"settings.max_version", "--tls-max"},
+              {"pairs[0].key", "--key"},
+              {"pairs", "--cert"},
+              {"trust.system", "the system's CAs"},
+              {"trust", "--ca"}};
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
     if (strncmp(item, rows[i].item, strlen(rows[i].item)) == 0) {
       bool is_in_cert = options->key == NULL && strcmp(rows[i].option, "--key") == 0;

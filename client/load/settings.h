@@ -33,8 +33,8 @@ struct settings {
 bool settings_takes_alpn(const char *list);
 bool settings_takes_names(const char *list);
 
-// settings_make_sense tells whether OpenSSL makes anything of the lists and versions that are asked for.
-// False with a sentence of at most size bytes in why.
+// settings_make_sense tells whether OpenSSL makes anything of the lists and versions that are asked
+// for. False with a sentence of at most size bytes in why.
 bool settings_make_sense(const struct options *options, char *why, size_t size);
 
 // settings_read reads the files and lists. False with a sentence, as above.

@@ -192,8 +192,8 @@ static void end_idle(struct shard *shard) {
 
 // What came due in the warm-up isn't measured, and what is beyond --count was never to be done.
 static uint64_t count_missed(const struct shard *shard) {
-  uint64_t first = schedule_find(&shard->schedule, shard->run->measure_from, shard->num_begun,
-                                 shard->num_due);
+  uint64_t first =
+      schedule_find(&shard->schedule, shard->run->measure_from, shard->num_begun, shard->num_due);
   return run_take(shard->run, shard->num_due - first);
 }
 

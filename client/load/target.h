@@ -28,8 +28,8 @@ struct target {
   size_t num_addresses;
 };
 
-// target_parse takes "HOST:PORT", "[V6]:PORT" or "unix:PATH" apart. False with a sentence of at most
-// size bytes in why.
+// target_parse takes "HOST:PORT", "[V6]:PORT" or "unix:PATH" apart. False with a sentence of at
+// most size bytes in why.
 bool target_parse(const char *text, struct target *out, char *why, size_t size);
 // target_resolve finds the addresses of one that was taken apart; may take as long as the resolver
 // does. False with a sentence, as above.

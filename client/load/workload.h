@@ -36,8 +36,7 @@ struct script {
 // script_takes tells whether all escapes of a text for --send make sense.
 bool script_takes(const char *text);
 // script_init prepares it. False without memory.
-bool script_init(struct script *script, const struct options *options,
-                 const struct target *target);
+bool script_init(struct script *script, const struct options *options, const struct target *target);
 void script_cleanup(struct script *script);
 
 #ifdef __cplusplus

@@ -490,6 +490,17 @@ class Errors(Load):
             report = self.report("-n", 3, "-c", 1, "--tls-min", "1.3", server.target, code=NOTHING)
         self.assertErrors(report, "handshake", "tls", "ALERT_PROTOCOL_VERSION")
 
+    @each(version=("tls12", "tls13"))
+    def test_a_server_that_refuses_who_we_are(self, version):
+        """In TLS 1.3 it says so when our handshake is over: a workload that reads hears it."""
+        with Server(echo, version) as server:
+            server.context.load_verify_locations(pki.root().path)
+            server.context.verify_mode = ssl.CERT_REQUIRED
+            report = self.report("-w", "echo", "-n", 2, "-c", 1, server.target, code=NOTHING)
+        self.assertEqual(report["errors_total"], 2)
+        for error in report["errors"]:
+            self.assertEqual(error["phase"], {"tls12": "handshake", "tls13": "first_byte"}[version], report["errors"])
+
     def test_a_peer_that_closes_at_once(self):
         with Server(close_at_once, raw=True) as server:
             report = self.report("-n", 6, "-c", 2, server.target, code=NOTHING)

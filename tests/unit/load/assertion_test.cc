@@ -48,9 +48,9 @@ TEST_F(AssertionTest, DoesNothingHoldOfWhatNeverWas) {
 TEST_F(AssertionTest, IsNonsenseRefused) {
   for (const char *text :
        {"", "errors", "errors=0", "errors==", "errors==x", "==0", "handshake<1ms", "dance.p99<1ms",
-        "handshake.p<1ms", "handshake.p1e1<1ms",
-        "handshake.p0x10<1ms", "handshake.p101<1ms", "handshake.px<1ms", "handshake.median<1ms",
-        "handshake.p99<1parsec", "errors==0ms", "handshake.p99<20ms<30ms",
+        "handshake.p<1ms", "handshake.p1e1<1ms", "handshake.p0x10<1ms", "handshake.p101<1ms",
+        "handshake.px<1ms", "handshake.median<1ms", "handshake.p99<1parsec", "errors==0ms",
+        "handshake.p99<20ms<30ms",
         "a_name_so_long_that_no_figure_of_a_run_could_ever_have_it_however_long==0"}) {
     struct assertion assertion;
     EXPECT_FALSE(assertion_parse(text, &assertion)) << text;

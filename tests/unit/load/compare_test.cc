@@ -77,8 +77,9 @@ TEST_F(CompareTest, IsTheVerdictThatOfWhatWasTested) {
   json_dump_file(report, after.c_str(), 0);
   json_decref(report);
   ASSERT_TRUE(Compare(before, after)) << said_;
-  EXPECT_NE(Line("handshake p50").find("worse, more than noise, by its seconds; not by the whole run"),
-            std::string::npos)
+  EXPECT_NE(
+      Line("handshake p50").find("worse, more than noise, by its seconds; not by the whole run"),
+      std::string::npos)
       << said_;
   EXPECT_EQ(Line("handshake p90").find("by its seconds"), std::string::npos) << said_;
 }
@@ -160,8 +161,9 @@ TEST_F(CompareTest, IsWhatIsNoReportRefused) {
   }
   EXPECT_FALSE(Compare(good, Path("none")));
   // Fields that aren't there, or are of another kind, are left out.
-  std::ofstream(Path("odd")) << "{\"schema\":\"tlsagent-load/1\",\"series\":[7],\"phases\":{\"close\":"
-                                "3},\"operations\":1,\"seconds\":1,\"options\":{}}";
+  std::ofstream(Path("odd"))
+      << "{\"schema\":\"tlsagent-load/1\",\"series\":[7],\"phases\":{\"close\":"
+         "3},\"operations\":1,\"seconds\":1,\"options\":{}}";
   EXPECT_TRUE(Compare(Path("odd"), Path("odd"))) << said_;
 }
 

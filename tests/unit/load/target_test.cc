@@ -42,10 +42,11 @@ TEST_F(TargetTest, AreHostsAndPortsTakenApart) {
 }
 
 TEST_F(TargetTest, IsNonsenseRefusedInASentence) {
-  for (const char *text : {"", "host", ":443", "host:", "[::1]", "[::1:443", "::1:443",
-                           "unix:", "host:99999999",
-                           "127.0.0.1:65536", "127.0.0.1:66001", "127.0.0.1:0", "127.0.0.1:+66001", "127.0.0.1:-1", "[::1]:65979",
-                           "127.0.0.1:99999999999999999999999", "127.0.0.1:no-such-service", "no.such.name.invalid:443"}) {
+  for (const char *text :
+       {"", "host", ":443", "host:", "[::1]", "[::1:443", "::1:443", "unix:", "host:99999999",
+        "127.0.0.1:65536", "127.0.0.1:66001", "127.0.0.1:0", "127.0.0.1:+66001", "127.0.0.1:-1",
+        "[::1]:65979", "127.0.0.1:99999999999999999999999", "127.0.0.1:no-such-service",
+        "no.such.name.invalid:443"}) {
     EXPECT_FALSE(Parse(text)) << text;
     EXPECT_NE(std::string(why_), "") << text;
   }
