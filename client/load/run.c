@@ -210,11 +210,16 @@ static void end_second(struct watch *watch, clock_time second) {
   }
 }
 
-// Seconds are counted from the beginning of the measuring, also before it.
+// Seconds are counted from the beginning of the measuring, also before it; its end ends one, too.
+static clock_time next_second(const struct run *run, clock_time from) {
+  clock_time before = from < run->measure_from ? (run->measure_from - from) % NANOS_PER_SECOND : 0;
+  clock_time second = clock_add(from, before == 0 ? NANOS_PER_SECOND : before);
+  return from < run->measure_until && second > run->measure_until ? run->measure_until : second;
+}
+
 static void watch_run(struct watch *watch) {
   struct run *run = watch->run;
-  clock_time before = (run->measure_from - run->start) % NANOS_PER_SECOND;
-  clock_time second = clock_add(run->start, before == 0 ? NANOS_PER_SECOND : before);
+  clock_time second = next_second(run, run->start);
   watch->sampled_until = run->start;
   enum wake wake = WAKE_TIME;
   while (wake != WAKE_SHARDS) {
@@ -228,7 +233,7 @@ static void watch_run(struct watch *watch) {
     }
     if (wake == WAKE_TIME && now >= clock_add(second, SETTLE_MS * NANOS_PER_MILLI)) {
       end_second(watch, second);
-      second = clock_add(second, NANOS_PER_SECOND);
+      second = next_second(run, second);
     }
   }
 }
