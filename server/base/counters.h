@@ -17,6 +17,7 @@ extern "C" {
   X(calls_failed)         \
   X(calls_cancelled)      \
   X(calls_expired)        \
+  X(requests_unfinished)  \
   X(frames_malformed)     \
   X(clients_made)         \
   X(clients_ended)        \

@@ -26,6 +26,7 @@ extern "C" {
   X(calls_per_owner, 768, 1, 1000000, "calls in flight of one user id")                     \
   X(calls_per_connection, 64, 1, 65536, "calls in flight on one connection")                \
   X(frame_bytes, 4194304, 4096, 4194304, "bytes of one frame, header excluded")             \
+  X(request_millis, 60000, 100, 86400000, "milliseconds a request may take to arrive")      \
   X(request_bytes, 67108864, 1048576, 17179869184, "bytes of all requests in flight")       \
   X(request_bytes_per_owner, 50331648, 1048576, 17179869184, "the same of one user id")     \
   X(queued_bytes, 4194304, 65536, 67108864, "bytes of answers a connection leaves unread")  \

@@ -32,6 +32,16 @@ status_t take_or_refuse(struct ceiling *ceiling, uint64_t n, struct sentence *wh
   return refuse_limit(why, lacking->name, lacking->max);
 }
 
+status_t admit_check_stage(const struct connection *connection, struct sentence *why) {
+  if (connection->refused) {
+    return refuse_limit(why, connection->refused_by.name, connection->refused_by.value);
+  }
+  if (connection->home->stage != RPC_SERVING) {
+    return refuse(why, STATUS_UNAVAILABLE, "the daemon is stopping and takes no new calls");
+  }
+  return OK_STATUS;
+}
+
 // ---------------------------------------------------------------------------------------------
 // Which method
 

@@ -81,8 +81,7 @@ static void call_init(struct call *call, struct rpc_home *home) {
   call->on_cancel = NULL;
   call->state = NULL;
   call->code = STATUS_OK;
-  call->frame = NULL;
-  call->frame_size = 0;
+  call->packed = (struct packed){.data = NULL};
   call->fd = -1;
   attachments_init(&call->descriptors, &call->share->descriptors, call->share->uid);
   call->magic = CALL_MAGIC;
@@ -176,6 +175,11 @@ struct worker *call_home(const struct call *call) {
 size_t call_num_fds(const struct call *call) {
   OBJECT_CHECK(call, CALL_MAGIC);
   return call->descriptors.num;
+}
+
+bool call_carries_fds(const struct call *call) {
+  OBJECT_CHECK(call, CALL_MAGIC);
+  return call->codec->carries_fds;
 }
 
 status_t call_take_fd(struct call *call, size_t index, int *out) {
@@ -322,15 +326,16 @@ static bool can_answer(const struct call *call) {
 
 // Home drops an answer that nobody will get.
 static void drop_answer(struct call *call) {
-  ceiling_give(&call->share->reply_bytes, call->frame_size);
+  ceiling_give(&call->share->reply_bytes, call->packed.len);
+  packed_free(call->packed);
   if (call->fd >= 0) {
     closer_close(call->share->uid, call->fd);
   }
 }
 
-static void send_frame(struct call *call) {
-  struct slice frame = slice_of(call->frame, call->frame_size);
-  status_t status = output_packed(call->connection, frame, call->fd, &call->why);
+static void send_packed(struct call *call) {
+  status_t status =
+      call->codec->send(call->connection, call->stream_id, call->packed, call->fd, &call->why);
   if (!status_ok(status)) {
     output_failure(call->connection, call->stream_id, status.code, call->why.text);
   }
@@ -345,11 +350,7 @@ static void send_answer(struct call *call) {
   } else if (call->code != STATUS_OK) {
     output_failure(call->connection, call->stream_id, call->code, call->why.text);
   } else {
-    send_frame(call);
-  }
-  if (call->frame != NULL) {
-    explicit_bzero(call->frame, call->frame_size);
-    free(call->frame);
+    send_packed(call);
   }
 }
 
@@ -422,13 +423,13 @@ void call_fail(struct call *call, enum status_code code, const char *format, ...
 
 static status_t pack_charged(struct call *call, struct reply_size size,
                              const ProtobufCMessage *response) {
-  call->frame = malloc(size.frame);
-  if (call->frame == NULL) {
+  uint8_t *data = malloc(size.frame);
+  if (data == NULL) {
     ceiling_give(&call->share->reply_bytes, size.frame);
     return refuse(&call->why, STATUS_RESOURCE_EXHAUSTED, "out of memory for the answer");
   }
-  call->frame_size = size.frame;
-  call->codec->write(call->frame, size, call->stream_id, response);
+  call->packed = (struct packed){data, size.frame};
+  call->codec->pack(data, size, call->stream_id, response);
   return OK_STATUS;
 }
 
@@ -450,7 +451,7 @@ static void close_unsent(const struct call *call, int fd) {
 static void reply_home(struct call *call, const ProtobufCMessage *response, int fd) {
   status_t status = status_of(STATUS_CANCELLED);
   if (can_answer(call)) {
-    status = output_reply(call->connection, call->stream_id, response, fd, &call->why);
+    status = call->codec->reply(call->connection, call->stream_id, response, fd, &call->why);
   } else {
     close_unsent(call, fd);
   }

@@ -49,6 +49,8 @@ struct worker *call_home(const struct call *call);
 // taken are closed with the call.
 size_t call_num_fds(const struct call *call);
 status_t call_take_fd(struct call *call, size_t index, int *out);
+// call_carries_fds tells whether descriptors can come and go with this call: not by gRPC.
+bool call_carries_fds(const struct call *call);
 
 // call_move goes on with run on another worker (or, when that is home, at once). Once per call.
 // Nobody may be registered by call_on_cancel yet. run does well to look at call_is_cancelled before
@@ -68,7 +70,8 @@ bool call_is_cancelled(const struct call *call);
 // call_reply ends the call with an answer. An answer larger than a frame becomes
 // RESOURCE_EXHAUSTED.
 void call_reply(struct call *call, const ProtobufCMessage *response);
-// call_reply_with_fd sends a descriptor with the answer, and takes it over in any case.
+// call_reply_with_fd sends a descriptor with the answer, and takes it over in any case. Where the
+// protocol can't carry one the answer is FAILED_PRECONDITION.
 void call_reply_with_fd(struct call *call, const ProtobufCMessage *response, int fd);
 // call_fail ends the call with a status other than OK and a sentence for a person, cut at 480
 // bytes.

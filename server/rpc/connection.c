@@ -60,11 +60,23 @@ void connection_end(struct connection *connection) {
   }
   connection->state = CONNECTION_ENDED;
   let_go(connection);
-  if (!connection->unsent) {
+  output_refill(connection);
+  if (connection->state != CONNECTION_ENDED) {
+    return;
+  }
+  if (stream_unsent(connection->stream) == 0) {
     connection_close(connection);
     return;
   }
   stream_pause(connection->stream);
+}
+
+void connection_drain(struct connection *connection) {
+  OBJECT_CHECK(connection, CONNECTION_MAGIC);
+  if (connection->state == CONNECTION_OPEN && connection->codec != NULL &&
+      connection->codec->drain != NULL) {
+    connection->codec->drain(connection);
+  }
 }
 
 static void count_out(struct connection *connection) {
@@ -92,25 +104,45 @@ static void connection_free(struct connection *connection) {
 // ---------------------------------------------------------------------------------------------
 // What the stream tells
 
-static void log_stranger(struct connection *connection) {
+void connection_reject(struct connection *connection, const char *why) {
   uint64_t unlogged = 0;
-  counter_add(COUNTER_frames_malformed, 1);
   if (rpc_home_may_log(connection->home, &unlogged)) {
-    LOG_WARNING("closed a connection of uid %u, pid %d: it does not speak ttrpc (%" PRIu64
-                " lines not logged)",
-                (unsigned)connection->peer.uid, (int)connection->peer.pid, unlogged);
+    LOG_WARNING("closed a connection of uid %u, pid %d: %s (%" PRIu64 " lines not logged)",
+                (unsigned)connection->peer.uid, (int)connection->peer.pid, why, unlogged);
   }
+  connection_close(connection);
 }
 
 static bool choose_codec(struct connection *connection, struct slice first) {
-  connection->codec = codec_for(first);
-  if (connection->codec == NULL) {
-    log_stranger(connection);
-    connection_close(connection);
+  const struct codec *codec = codec_for(first);
+  if (codec == NULL) {
+    counter_add(COUNTER_frames_malformed, 1);
+    connection_reject(connection, "it speaks no ttrpc");
     return false;
   }
-  connection->codec->begin(connection);
+  if (!status_ok(codec->begin(connection))) {
+    connection_reject(connection, "out of memory");
+    return false;
+  }
+  connection->codec = codec;
   return true;
+}
+
+// One timer that is seldom set: what isn't finished now is looked at again when its time may be
+// over.
+static void watch_unfinished(struct connection *connection) {
+  if (connection->state != CONNECTION_OPEN || connection->patience.place != 0) {
+    return;
+  }
+  connection->impatient_with = connection->codec->unfinished(connection);
+  if (connection->impatient_with == 0) {
+    return;
+  }
+  uint64_t patience = connection->home->server->limits.request_millis * NANOS_PER_MILLI;
+  clock_time when = clock_add(loop_now(connection->home->loop), patience);
+  if (!status_ok(timer_set(connection->home->loop, &connection->patience, when))) {
+    connection_reject(connection, "out of memory");
+  }
 }
 
 static void receive(struct connection *connection, struct slice data, struct attachments *arrived) {
@@ -119,6 +151,7 @@ static void receive(struct connection *connection, struct slice data, struct att
   }
   if (connection->codec != NULL || choose_codec(connection, data)) {
     connection->codec->receive(connection, data, arrived);
+    watch_unfinished(connection);
   }
 }
 
@@ -170,11 +203,20 @@ static void on_end(struct stream *stream, int os_errno) {
 static void on_sent(struct stream *stream, int os_errno) {
   struct connection *connection = stream_owner(stream);
   OBJECT_CHECK(connection, CONNECTION_MAGIC);
-  if (os_errno != 0 || connection->state == CONNECTION_ENDED) {
+  if (os_errno != 0) {
     connection_close(connection);
     return;
   }
   output_sent(connection);
+  if (connection->state == CONNECTION_ENDED && stream_unsent(connection->stream) == 0) {
+    connection_close(connection);
+  }
+}
+
+static void on_room(struct stream *stream) {
+  struct connection *connection = stream_owner(stream);
+  OBJECT_CHECK(connection, CONNECTION_MAGIC);
+  output_room(connection);
 }
 
 static void on_closed(struct stream *stream) {
@@ -192,15 +234,30 @@ static const struct stream_events connection_events = {
     .on_end = on_end,
     .on_sent = on_sent,
     .on_closed = on_closed,
+    .on_room = on_room,
 };
 
 // ---------------------------------------------------------------------------------------------
 // The beginning
 
+// A peer that isn't listened to can't finish anything either.
+static void look_at_unfinished(struct connection *connection) {
+  uint64_t unfinished = connection->codec->unfinished(connection);
+  if (unfinished != 0 && unfinished == connection->impatient_with && !connection->paused) {
+    counter_add(COUNTER_requests_unfinished, 1);
+    connection->codec->give_up(connection);
+  }
+  watch_unfinished(connection);
+}
+
 static void on_patience_over(struct timer *timer) {
   struct connection *connection = LIST_ENTRY(timer, struct connection, patience);
   OBJECT_CHECK(connection, CONNECTION_MAGIC);
-  connection_close(connection);
+  if (connection->refused) {
+    connection_close(connection);
+  } else if (connection->state == CONNECTION_OPEN) {
+    look_at_unfinished(connection);
+  }
 }
 
 static struct connection *connection_alloc(struct rpc_home *home, const struct peer *peer) {

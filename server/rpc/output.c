@@ -1,19 +1,10 @@
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/base/log.h"
 #include "server/rpc/rpc_priv.h"
-
-static void run_flush(struct task *task) {
-  struct connection *connection = LIST_ENTRY(task, struct connection, flush);
-  OBJECT_CHECK(connection, CONNECTION_MAGIC);
-  stream_flush(connection->stream);
-}
-
-void output_init(struct connection *connection) {
-  task_init(&connection->flush, run_flush);
-}
 
 static void set_unsent(struct connection *connection, bool unsent) {
   if (connection->unsent == unsent) {
@@ -43,20 +34,70 @@ static void pause_if_unread(struct connection *connection) {
   }
 }
 
-// After bytes were queued. All answers of one turn leave in one send.
-static void queued(struct connection *connection) {
+// All answers of one turn leave in one send.
+void output_wake(struct connection *connection) {
   set_unsent(connection, true);
-  pause_if_unread(connection);
   task_schedule(connection->home->loop, &connection->flush, TASK_DATA);
 }
 
-void output_sent(struct connection *connection) {
-  recharge(connection, 0);
-  set_unsent(connection, false);
+// After bytes were queued.
+static void queued(struct connection *connection) {
+  pause_if_unread(connection);
+  output_wake(connection);
+}
+
+// Nothing is on its way to the socket; what waits for the peer's windows is still to be sent.
+static void rest(struct connection *connection) {
+  set_unsent(connection, connection->waiting > 0);
   if (connection->paused && connection->state == CONNECTION_OPEN) {
     connection->paused = false;
     stream_receive(connection->stream);
   }
+}
+
+static bool has_more(const struct connection *connection) {
+  return connection->codec != NULL && connection->codec->fill != NULL;
+}
+
+void output_refill(struct connection *connection) {
+  if (has_more(connection)) {
+    connection->codec->fill(connection);
+  }
+  if (connection->state == CONNECTION_CLOSING) {
+    return;
+  }
+  stream_flush(connection->stream);
+  if (stream_unsent(connection->stream) == 0) {
+    rest(connection);
+  }
+}
+
+void output_sent(struct connection *connection) {
+  recharge(connection, 0);
+  if (has_more(connection)) {
+    output_refill(connection);
+  } else {
+    rest(connection);
+  }
+}
+
+void output_room(struct connection *connection) {
+  if (has_more(connection)) {
+    output_refill(connection);
+  }
+}
+
+static void run_flush(struct task *task) {
+  struct connection *connection = LIST_ENTRY(task, struct connection, flush);
+  OBJECT_CHECK(connection, CONNECTION_MAGIC);
+  output_refill(connection);
+  if (connection->state == CONNECTION_ENDED && stream_unsent(connection->stream) == 0) {
+    connection_close(connection);
+  }
+}
+
+void output_init(struct connection *connection) {
+  task_init(&connection->flush, run_flush);
 }
 
 void output_drop(struct connection *connection) {
@@ -71,9 +112,9 @@ static void close_fd(struct connection *connection, int fd) {
   }
 }
 
-static status_t check_room(const struct connection *connection, size_t size, struct sentence *why) {
+status_t output_check_room(const struct connection *connection, size_t size, struct sentence *why) {
   uint64_t max = connection->home->server->limits.queued_bytes;
-  size_t unsent = stream_unsent(connection->stream);
+  uint64_t unsent = stream_unsent(connection->stream) + connection->waiting;
   // The largest frame has to fit into a queue of that size.
   if (size > max + FRAME_HEADER_BYTES || unsent > max + FRAME_HEADER_BYTES - size) {
     return refuse_limit(why, "queued_bytes", max);
@@ -83,7 +124,7 @@ static status_t check_room(const struct connection *connection, size_t size, str
 
 static status_t reserve(struct connection *connection, size_t size, uint8_t **out,
                         struct sentence *why) {
-  TRY(check_room(connection, size, why));
+  TRY(output_check_room(connection, size, why));
   status_t status = bytes_reserve(stream_output(connection->stream), size, out);
   if (!status_ok(status)) {
     return refuse(why, status.code, "out of memory for an answer of %zu bytes", size);
@@ -110,10 +151,14 @@ static status_t reserve_with_fd(struct connection *connection, size_t size, int 
   return attach(connection, fd, why);
 }
 
-static void commit(struct connection *connection, size_t size) {
+void output_commit(struct connection *connection, size_t size, size_t charged) {
   recharge(connection, stream_unsent(connection->stream));
-  connection->charged += size;
+  connection->charged += charged;
   bytes_commit(stream_output(connection->stream), size);
+}
+
+static void commit(struct connection *connection, size_t size) {
+  output_commit(connection, size, size);
   queued(connection);
 }
 
@@ -128,18 +173,14 @@ status_t output_measure(const struct codec *codec, const ProtobufCMessage *respo
   return OK_STATUS;
 }
 
-static status_t charge(struct connection *connection, size_t size, struct sentence *why) {
-  return take_or_refuse(&connection->share->reply_bytes, size, why);
-}
-
 static status_t prepare_reply(struct connection *connection, const ProtobufCMessage *response,
                               struct reply_size *out, struct sentence *why) {
   TRY(output_measure(connection->codec, response, out, why));
-  return charge(connection, out->frame, why);
+  return take_or_refuse(&connection->share->reply_bytes, out->frame, why);
 }
 
-status_t output_reply(struct connection *connection, uint32_t stream_id,
-                      const ProtobufCMessage *response, int fd, struct sentence *why) {
+status_t output_append_reply(struct connection *connection, uint32_t stream_id,
+                             const ProtobufCMessage *response, int fd, struct sentence *why) {
   struct reply_size size;
   status_t status = prepare_reply(connection, response, &size, why);
   if (!status_ok(status)) {
@@ -152,28 +193,35 @@ status_t output_reply(struct connection *connection, uint32_t stream_id,
     ceiling_give(&connection->share->reply_bytes, size.frame);
     return status;
   }
-  connection->codec->write(out, size, stream_id, response);
+  connection->codec->pack(out, size, stream_id, response);
   commit(connection, size.frame);
   return OK_STATUS;
 }
 
-status_t output_packed(struct connection *connection, struct slice frame, int fd,
-                       struct sentence *why) {
+static status_t append_packed(struct connection *connection, struct packed packed, int fd,
+                              struct sentence *why) {
   uint8_t *out = NULL;
-  status_t status = reserve_with_fd(connection, frame.len, fd, &out, why);
-  if (!status_ok(status)) {
-    ceiling_give(&connection->share->reply_bytes, frame.len);
-    return status;
-  }
-  memcpy(out, frame.data, frame.len);
-  commit(connection, frame.len);
+  TRY(reserve_with_fd(connection, packed.len, fd, &out, why));
+  memcpy(out, packed.data, packed.len);
+  commit(connection, packed.len);
   return OK_STATUS;
 }
 
-static bool append_failure(struct connection *connection, struct slice frame) {
-  uint64_t max = connection->home->server->limits.queued_bytes + OUTPUT_RESERVE;
-  return stream_unsent(connection->stream) + frame.len <= max &&
-         status_ok(bytes_append(stream_output(connection->stream), frame));
+status_t output_append_packed(struct connection *connection, struct packed packed, int fd,
+                              struct sentence *why) {
+  status_t status = append_packed(connection, packed, fd, why);
+  if (!status_ok(status)) {
+    ceiling_give(&connection->share->reply_bytes, packed.len);
+  }
+  packed_free(packed);
+  return status;
+}
+
+void packed_free(struct packed packed) {
+  if (packed.data != NULL) {
+    explicit_bzero(packed.data, packed.len);
+  }
+  free(packed.data);
 }
 
 static void log_unread(struct connection *connection) {
@@ -185,15 +233,19 @@ static void log_unread(struct connection *connection) {
   }
 }
 
-void output_failure(struct connection *connection, uint32_t stream_id, enum status_code code,
-                    const char *text) {
-  uint8_t frame[FAILURE_FRAME_MAX];
-  size_t size = connection->codec->write_failure(frame, stream_id, code, text);
-  counter_add(COUNTER_calls_failed, 1);
-  if (append_failure(connection, slice_of(frame, size))) {
+void output_append_failure(struct connection *connection, struct slice frame) {
+  uint64_t max = connection->home->server->limits.queued_bytes + OUTPUT_RESERVE;
+  if (stream_unsent(connection->stream) + frame.len <= max &&
+      status_ok(bytes_append(stream_output(connection->stream), frame))) {
     queued(connection);
     return;
   }
   log_unread(connection);
   connection_close(connection);
+}
+
+void output_failure(struct connection *connection, uint32_t stream_id, enum status_code code,
+                    const char *text) {
+  counter_add(COUNTER_calls_failed, 1);
+  connection->codec->fail(connection, stream_id, code, text);
 }

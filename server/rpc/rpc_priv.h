@@ -5,7 +5,7 @@
 // server->lock), and the part of a call that travels with it to another worker and back.
 //
 //   server.c      starts and stops on every worker          connection.c  one peer's socket
-//   codec.h       what a protocol is; ttrpc.c is one         output.c      answers on their way out
+//   codec.h       what a protocol is: ttrpc.c is one         output.c      answers on their way out
 //   admit.c       from a request to a running handler        call.c        the handler's side of a
 //   call frame, envelope, wire, text, dispatch, attachments, ceiling, credentials: know none of
 //   this
@@ -155,11 +155,13 @@ struct connection {
   size_t num_calls;
   struct task flush;
   uint64_t charged;  // of share->reply_bytes, for answers on their way
+  uint64_t waiting;  // bytes of answers that the codec keeps until the peer has room for them
   bool unsent;       // counted in home->load.unsent
   bool paused;       // not receiving until the answers are sent
   bool refused;      // past a limit, here only to be told why
   struct quota_limit refused_by;
-  struct timer patience;  // of a refused one
+  struct timer patience;    // with a refused one, and with what a peer doesn't finish
+  uint64_t impatient_with;  // codec->unfinished when patience was set
 };
 
 // connection_accept makes a connection of an accepted socket, or tells the peer why not.
@@ -168,28 +170,47 @@ void connection_accept(struct rpc_home *home, int fd);
 void connection_end(struct connection *connection);
 // connection_close ends its calls and closes it now. Harmless when that is so.
 void connection_close(struct connection *connection);
+// connection_reject logs why (not more often than once a second), and closes it now.
+void connection_reject(struct connection *connection, const char *why);
+// connection_drain lets the peer know that no new calls are taken, where its protocol can say so.
+void connection_drain(struct connection *connection);
 // connection_call returns the call in flight with that stream id, or NULL.
 struct call *connection_call(const struct connection *connection, uint32_t stream_id);
 
 // ---------------------------------------------------------------------------------------------
 // Output: answers on their way to a peer, never more than limits allow.
 
-// output_reply queues the answer with response, with fd (taken over) unless it is -1. When it
-// can't, nothing is queued, and why says which limit is in the way.
-status_t output_reply(struct connection *connection, uint32_t stream_id,
-                      const ProtobufCMessage *response, int fd, struct sentence *why);
+// output_append_reply packs response right into the queue, with fd (taken over) unless it is -1.
+// When it can't, nothing is queued, and why says which limit is in the way.
+status_t output_append_reply(struct connection *connection, uint32_t stream_id,
+                             const ProtobufCMessage *response, int fd, struct sentence *why);
+// output_append_packed queues an answer that another worker has packed and charged to its share.
+// Takes fd over, the memory, and the charge.
+status_t output_append_packed(struct connection *connection, struct packed packed, int fd,
+                              struct sentence *why);
+// output_append_failure queues a status. A connection that can't even take that is closed.
+void output_append_failure(struct connection *connection, struct slice frame);
+// packed_free wipes and frees it; the charge is the caller's to give back.
+void packed_free(struct packed packed);
+
 // output_measure tells the size of an answer, or why it can't be one. Any thread.
 status_t output_measure(const struct codec *codec, const ProtobufCMessage *response,
                         struct reply_size *out, struct sentence *why);
-// output_packed queues an answer that another worker has packed and charged to its share.
-// Takes fd over, and the charge.
-status_t output_packed(struct connection *connection, struct slice frame, int fd,
-                       struct sentence *why);
-// output_failure queues a status. A connection that can't even take that is closed.
+// output_check_room tells whether an answer of that size may wait to be sent, or why not.
+status_t output_check_room(const struct connection *connection, size_t size, struct sentence *why);
+// output_commit notes size more bytes in the stream's output; so many of them are charged.
+void output_commit(struct connection *connection, size_t size, size_t charged);
+// output_wake sends soon what is queued, and what codec->fill has; output_refill does it now, and
+// not from inside of the codec.
+void output_wake(struct connection *connection);
+void output_refill(struct connection *connection);
+// output_failure answers with a status.
 void output_failure(struct connection *connection, uint32_t stream_id, enum status_code code,
                     const char *text);
-// output_sent notes that everything is sent; output_drop that nothing more will be.
+// output_sent notes that everything is sent, output_room that all of it is on its way; output_drop
+// that nothing more will be.
 void output_sent(struct connection *connection);
+void output_room(struct connection *connection);
 void output_drop(struct connection *connection);
 // output_init prepares a connection's part of it.
 void output_init(struct connection *connection);
@@ -241,11 +262,10 @@ struct call {
   void *state;
   struct arena arena;
   struct attachments descriptors;
-  // The answer: a packed frame, or a status with a sentence.
+  // The answer: packed, or a status with a sentence.
   enum status_code code;
   struct sentence why;
-  uint8_t *frame;
-  size_t frame_size;
+  struct packed packed;
   int fd;
 };
 
@@ -257,6 +277,8 @@ struct request {
   struct attachments *descriptors;  // the call's from now on
 };
 
+// admit_check_stage tells whether a new call is welcome now, or why not.
+status_t admit_check_stage(const struct connection *connection, struct sentence *why);
 // call_start runs the request's handler, or answers why not.
 void call_start(struct connection *connection, const struct request *request);
 

@@ -214,6 +214,9 @@ status_t rpc_server_new(const struct rpc_config *config, struct rpc_server **out
 static void visit_to_drain(struct rpc_home *home) {
   if (home->stage == RPC_SERVING) {
     home->stage = RPC_DRAINING;
+    LIST_FOR(link, &home->connections) {
+      connection_drain(LIST_ENTRY(link, struct connection, link));
+    }
   }
   close_listeners(home);
 }

@@ -5,12 +5,14 @@
 #include "server/base/log.h"
 #include "server/rpc/rpc_priv.h"
 
-static void ttrpc_begin(struct connection *connection) {
+static status_t ttrpc_begin(struct connection *connection) {
   struct ttrpc_state *state = &connection->ttrpc;
   frame_reader_init(&state->reader);
   state->last_stream_id = 0;
+  state->num_frames = 0;
   state->charged = 0;
   attachments_init(&state->descriptors, &connection->share->descriptors, connection->share->uid);
+  return OK_STATUS;
 }
 
 static void uncharge(struct connection *connection) {
@@ -22,16 +24,6 @@ static void ttrpc_end(struct connection *connection) {
   uncharge(connection);
   attachments_close(&connection->ttrpc.descriptors);
   frame_reader_cleanup(&connection->ttrpc.reader);
-}
-
-static status_t check_stage(const struct connection *connection, struct sentence *why) {
-  if (connection->refused) {
-    return refuse_limit(why, connection->refused_by.name, connection->refused_by.value);
-  }
-  if (connection->home->stage != RPC_SERVING) {
-    return refuse(why, STATUS_UNAVAILABLE, "the daemon is stopping and takes no new calls");
-  }
-  return OK_STATUS;
 }
 
 static status_t check_stream_id(struct ttrpc_state *state, uint32_t id, struct sentence *why) {
@@ -65,7 +57,7 @@ static status_t judge_request(struct connection *connection, const struct frame_
                               struct sentence *why) {
   struct ceiling *request_bytes = &connection->share->request_bytes;
   TRY(check_stream_id(&connection->ttrpc, header->stream_id, why));
-  TRY(check_stage(connection, why));
+  TRY(admit_check_stage(connection, why));
   TRY(check_shape(connection, header, why));
   TRY(take_or_refuse(request_bytes, header->length, why));
   connection->ttrpc.charged = header->length;
@@ -98,6 +90,7 @@ static void begin_data(struct connection *connection, const struct frame_header 
 
 static void begin_frame(struct connection *connection) {
   const struct frame_header *header = &connection->ttrpc.reader.header;
+  connection->ttrpc.num_frames++;
   switch (header->type) {
     case FRAME_REQUEST:
       begin_request(connection, header);
@@ -133,15 +126,12 @@ static void no_memory(struct connection *connection) {
 }
 
 static void malformed(struct connection *connection) {
-  uint64_t unlogged = 0;
   counter_add(COUNTER_frames_malformed, 1);
-  if (rpc_home_may_log(connection->home, &unlogged)) {
-    LOG_WARNING(
-        "closed a connection of uid %u, pid %d: it sent a frame with a length past 16 MiB "
-        "(%" PRIu64 " like it not logged)",
-        (unsigned)connection->peer.uid, (int)connection->peer.pid, unlogged);
-  }
-  connection_close(connection);
+  connection_reject(connection, "it sent a frame with a length past 16 MiB");
+}
+
+static void ttrpc_give_up(struct connection *connection) {
+  connection_reject(connection, "a frame took longer than limit \"request_millis\" to arrive");
 }
 
 // Descriptors belong to the frame that has the last byte of the chunk they came with: to the last
@@ -196,12 +186,37 @@ static void ttrpc_receive(struct connection *connection, struct slice data,
   }
 }
 
+// Between two frames nobody waits for anything.
+static uint64_t ttrpc_unfinished(const struct connection *connection) {
+  const struct frame_reader *reader = &connection->ttrpc.reader;
+  bool between = reader->state == FRAME_READER_HEADER && reader->head_len == 0;
+  return between ? 0 : connection->ttrpc.num_frames + 1;
+}
+
+static void ttrpc_fail(struct connection *connection, uint32_t stream_id, enum status_code code,
+                       const char *text) {
+  uint8_t frame[FAILURE_FRAME_MAX];
+  size_t size = failure_write(frame, stream_id, code, text);
+  output_append_failure(connection, slice_of(frame, size));
+}
+
+static status_t ttrpc_send(struct connection *connection, uint32_t stream_id, struct packed packed,
+                           int fd, struct sentence *why) {
+  (void)stream_id;  // it is in the frame
+  return output_append_packed(connection, packed, fd, why);
+}
+
 const struct codec codec_ttrpc = {
     .name = "ttrpc",
+    .carries_fds = true,
     .begin = ttrpc_begin,
     .receive = ttrpc_receive,
     .end = ttrpc_end,
+    .unfinished = ttrpc_unfinished,
+    .give_up = ttrpc_give_up,
     .measure = reply_measure,
-    .write = reply_write,
-    .write_failure = failure_write,
+    .pack = reply_write,
+    .reply = output_append_reply,
+    .send = ttrpc_send,
+    .fail = ttrpc_fail,
 };

@@ -14,7 +14,7 @@ import users
 from e2e import Cases, Code, RpcError, each
 from session import Background
 from tlsagent.v1 import agent_pb2, common_pb2, context_pb2, relay_pb2, session_pb2
-from ttrpc_client import Client, frame, request_bytes
+from ttrpc_client import Client, dial, frame, request_bytes
 
 LIMITS = set(re.findall(r"^(\w+) +\d+ +\d+  ", daemon.run("--print-limits").stdout, re.M))
 MIB = 1 << 20
@@ -331,6 +331,16 @@ class Sizes(LimitTest):
         self.assertTrue(message)
         few = self.rpc.certificate.Decode(certificates=many, max_certificates=5)
         self.assertEqual(len(few.certificates), 5)
+
+    @about("request_millis")
+    def test_request_millis(self):
+        """A frame that is never whole ends its connection, and no other."""
+        self.start("request_millis=200")
+        goes_on = self.bystander()
+        with dial(self.daemon.path, timing.PATIENCE) as slow:
+            slow.sendall(frame(bytes(100))[:50])
+            self.assertEqual(slow.recv(1), b"")
+        goes_on()
 
     @about("request_bytes", "request_bytes_per_owner")
     @each(name=("request_bytes", "request_bytes_per_owner"))

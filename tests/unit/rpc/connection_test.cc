@@ -89,11 +89,10 @@ TEST_F(Connection, AreManyPastTheLimitAllTold) {
 // ---------------------------------------------------------------------------------------------
 // Strangers
 
-TEST_F(Connection, IsOneThatDoesNotSpeakTtrpcClosed) {
+TEST_F(Connection, IsOneThatSpeaksNeitherProtocolClosed) {
   uint64_t before = counter_read(COUNTER_frames_malformed);
   Client good = Connect();
-  for (const char *hello :
-       {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "\x16\x03\x01"}) {
+  for (const char *hello : {"POST / HTTP/1.1\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "\x16\x03\x01"}) {
     Client client = Connect();
     client.Send(hello);
     EXPECT_TRUE(client.AtEnd());
@@ -166,6 +165,54 @@ TEST_F(Connection, DoesOneThatWaitsInMidFrameDisturbNobody) {
   Client good = Connect();
   for (uint32_t id = 1; id < 100; id += 2) {
     ExpectServed(good, id);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Patience
+
+TEST_F(Connection, IsAFrameThatNeverEndsWaitedForOnlySoLong) {
+  limits_.request_millis = 100;
+  uint64_t before = counter_read(COUNTER_requests_unfinished);
+  std::string frame = RequestFrame(1, {"Echo", Any("", std::string(1000, 'x'))});
+  for (size_t len : {1u, 9u, 10u, 500u}) {
+    Client slow = Connect();
+    slow.Send(frame.substr(0, len));
+    EXPECT_TRUE(slow.AtEnd());
+  }
+  EXPECT_EQ(before + 4, counter_read(COUNTER_requests_unfinished));
+  EXPECT_TRUE(AllGone());
+}
+
+TEST_F(Connection, MayAConnectionThatOwesNothingStayForever) {
+  limits_.request_millis = 100;
+  Client silent = Connect();
+  Client idle = Connect();
+  ExpectServed(idle);
+  Client slow = Connect();
+  slow.Send(std::string(1, '\0'));
+  EXPECT_TRUE(slow.AtEnd());  // others' time was over as well
+  ExpectServed(silent);
+  ExpectServed(idle, 3);
+}
+
+TEST_F(Connection, HasEachFrameATimeOfItsOwn) {
+  limits_.request_millis = 500;
+  Client client = Connect();
+  std::string all;
+  for (uint32_t id = 1; id < 41; id += 2) {
+    all += RequestFrame(id, {"Echo", Any("", std::string(100, 'x'))});
+  }
+  // Always in the middle of one, for longer than one may take.
+  size_t step = all.size() / 39;
+  for (size_t at = 0; at < all.size(); at += step) {
+    client.Send(all.substr(at, step));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  for (uint32_t id = 1; id < 41; id += 2) {
+    std::unique_ptr<Answer> answer = client.Receive();
+    ASSERT_NE(nullptr, answer);
+    EXPECT_EQ(id, answer->stream_id);
   }
 }
 
