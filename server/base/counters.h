@@ -13,12 +13,15 @@ extern "C" {
   X(connections_accepted) \
   X(connections_closed)   \
   X(connections_refused)  \
+  X(connections_grpc)     \
   X(calls_started)        \
   X(calls_failed)         \
   X(calls_cancelled)      \
   X(calls_expired)        \
   X(requests_unfinished)  \
   X(frames_malformed)     \
+  X(streams_reset)        \
+  X(floods)               \
   X(clients_made)         \
   X(clients_ended)        \
   X(contexts_made)        \

@@ -65,6 +65,7 @@ struct codec {
 const struct codec *codec_for(struct slice first);
 
 extern const struct codec codec_ttrpc;
+extern const struct codec codec_grpc;
 
 // What ttrpc keeps for a connection.
 struct ttrpc_state {

@@ -117,7 +117,7 @@ static bool choose_codec(struct connection *connection, struct slice first) {
   const struct codec *codec = codec_for(first);
   if (codec == NULL) {
     counter_add(COUNTER_frames_malformed, 1);
-    connection_reject(connection, "it speaks no ttrpc");
+    connection_reject(connection, "it speaks neither ttrpc nor gRPC");
     return false;
   }
   if (!status_ok(codec->begin(connection))) {

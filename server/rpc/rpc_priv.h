@@ -5,7 +5,7 @@
 // server->lock), and the part of a call that travels with it to another worker and back.
 //
 //   server.c      starts and stops on every worker          connection.c  one peer's socket
-//   codec.h       what a protocol is: ttrpc.c is one         output.c      answers on their way out
+//   codec.h       what a protocol is: ttrpc.c, grpc.c        output.c      answers on their way out
 //   admit.c       from a request to a running handler        call.c        the handler's side of a
 //   call frame, envelope, wire, text, dispatch, attachments, ceiling, credentials: know none of
 //   this
@@ -151,6 +151,7 @@ struct connection {
   struct client *client;      // NULL before the first call
   const struct codec *codec;  // NULL before the first byte
   struct ttrpc_state ttrpc;
+  struct grpc_state *grpc;  // grpc_priv.h; NULL unless that is what is spoken
   struct list calls;
   size_t num_calls;
   struct task flush;

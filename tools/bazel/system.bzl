@@ -10,6 +10,7 @@ _LIBRARIES = [
     ("openssl", ["libssl", "libcrypto"], "3.0", "libssl-dev"),
     ("liburing", ["liburing"], "2.3", "liburing-dev"),
     ("jansson", ["jansson"], "2.14", "libjansson-dev", ["jansson.h", "jansson_config.h"]),
+    ("nghttp2", ["libnghttp2"], "1.52", "libnghttp2-dev", ["nghttp2"]),
     ("protobuf_c", ["libprotobuf-c"], "1.4", "libprotobuf-c-dev"),
     ("gtest", ["gmock_main"], "1.12", "libgmock-dev"),
     ("python", ["python3"], "3.11", "python3-dev"),  # headers only: an extension links no libpython

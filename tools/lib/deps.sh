@@ -12,6 +12,7 @@ DEPS_BUILD=(
   git                   # lists
   golang-go             # Go
   libjansson-dev        # JSON
+  libnghttp2-dev        # HTTP/2, for gRPC
   libprotobuf-c-dev     # messages
   libssl-dev            # TLS
   liburing-dev          # ring
@@ -35,7 +36,9 @@ DEPS_TEST=(
   golang-github-containerd-ttrpc-dev # peer
   libclang-rt-dev                    # sanitizers
   lld                                # links sanitizers
+  nghttp2-client                     # peer
   nginx-light                        # peer
+  python3-grpcio                     # peer
   libpython3.11-testsuite            # Python's own tests
   openssl                            # peer
   python3-requests                   # uses _ssl

@@ -1,0 +1,265 @@
+// Answers of gRPC: a message waits in its stream, charged, until the peer's windows and the output
+// have room; a status goes as trailers.
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/ttrpc/ttrpc.pb-c.h"
+#include "server/rpc/grpc_priv.h"
+#include "server/rpc/grpc_text.h"
+#include "server/rpc/text.h"
+
+// ---------------------------------------------------------------------------------------------
+// Fields
+
+enum { FRAME_HEAD_BYTES = 9 };
+
+// What every answer has is worth a place in the peer's table; what one has alone is not.
+static nghttp2_nv field(const char *name, const char *value, size_t value_len, uint8_t flags) {
+  return (nghttp2_nv){
+      .name = (uint8_t *)(uintptr_t)name,
+      .namelen = strlen(name),
+      .value = (uint8_t *)(uintptr_t)value,
+      .valuelen = value_len,
+      .flags = flags,
+  };
+}
+
+static nghttp2_nv common(const char *name, const char *value) {
+  return field(name, value, strlen(value),
+               NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+}
+
+static nghttp2_nv single(const char *name, const char *value, size_t value_len) {
+  return field(name, value, value_len, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX);
+}
+
+// Frames are only queued by nghttp2, which fails when it has no memory for that.
+static void submitted(struct connection *connection, int result) {
+  if (result == 0) {
+    output_wake(connection);
+  } else {
+    connection_reject(connection, "its HTTP/2 takes more memory than it may");
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+// A message
+
+struct reply_size grpc_measure(const ProtobufCMessage *response) {
+  size_t payload = protobuf_c_message_get_packed_size(response);
+  return (struct reply_size){
+      .payload = payload,
+      .frame = payload > FRAME_LENGTH_MAX ? SIZE_MAX : GRPC_PREFIX_BYTES + payload,
+  };
+}
+
+void grpc_pack(uint8_t *out, struct reply_size size, uint32_t stream_id,
+               const ProtobufCMessage *response) {
+  (void)stream_id;  // HTTP/2 says it
+  out[0] = 0;       // not compressed
+  for (size_t i = 0; i < 4; i++) {
+    out[1 + i] = (uint8_t)(size.payload >> (24 - 8 * i));
+  }
+  protobuf_c_message_pack(response, out + GRPC_PREFIX_BYTES);
+}
+
+void grpc_answer_drop(struct grpc_stream *stream) {
+  size_t left = stream->answer.len - stream->answer_sent;
+  stream->connection->waiting -= left;
+  ceiling_give(&stream->connection->share->reply_bytes, left);
+  packed_free(stream->answer);
+  stream->answer = (struct packed){.data = NULL};
+  stream->answer_sent = 0;
+}
+
+static void submit_ok(nghttp2_session *session, int32_t id) {
+  const nghttp2_nv trailers[] = {common("grpc-status", "0")};
+  nghttp2_submit_trailer(session, id, trailers, 1);
+}
+
+// Says how much of the answer goes into the next frame; grpc_answer_data puts it there.
+static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
+                           uint32_t *flags, nghttp2_data_source *source, void *user_data) {
+  (void)out;
+  (void)user_data;
+  struct grpc_stream *stream = source->ptr;
+  OBJECT_CHECK(stream, GRPC_STREAM_MAGIC);
+  size_t left = stream->answer.len - stream->answer_sent;
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (left > size) {
+    return (ssize_t)size;
+  }
+  *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+  submit_ok(session, id);
+  return (ssize_t)left;
+}
+
+static void write_data(struct grpc_stream *stream, uint8_t *out, const uint8_t *head,
+                       size_t length) {
+  memcpy(out, head, FRAME_HEAD_BYTES);
+  memcpy(out + FRAME_HEAD_BYTES, stream->answer.data + stream->answer_sent, length);
+  output_commit(stream->connection, FRAME_HEAD_BYTES + length, length);
+  stream->answer_sent += length;
+  stream->connection->waiting -= length;
+}
+
+int grpc_answer_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
+                     size_t length, nghttp2_data_source *source, void *user_data) {
+  (void)session;
+  (void)frame;
+  struct connection *connection = user_data;
+  struct grpc_stream *stream = source->ptr;
+  OBJECT_CHECK(stream, GRPC_STREAM_MAGIC);
+  uint8_t *out = NULL;
+  if (!grpc_has_room(connection)) {
+    return NGHTTP2_ERR_WOULDBLOCK;
+  }
+  if (!status_ok(
+          bytes_reserve(stream_output(connection->stream), FRAME_HEAD_BYTES + length, &out))) {
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+  write_data(stream, out, head, length);
+  if (stream->answer_sent == stream->answer.len) {
+    grpc_answer_drop(stream);
+  }
+  return 0;
+}
+
+static void submit_answer(struct grpc_stream *stream, struct packed packed) {
+  const nghttp2_nv headers[] = {common(":status", "200"),
+                                common("content-type", "application/grpc")};
+  nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_answer};
+  assert(stream->answer.data == NULL);
+  stream->answer = packed;
+  stream->connection->waiting += packed.len;
+  grpc_budget_earn(&stream->connection->grpc->budget);
+  submitted(stream->connection, nghttp2_submit_response(stream->connection->grpc->session,
+                                                        stream->id, headers, 2, &provider));
+}
+
+static status_t check_fd(struct connection *connection, int fd, struct sentence *why) {
+  if (fd < 0) {
+    return OK_STATUS;
+  }
+  closer_close(connection->share->uid, fd);
+  return refuse(why, STATUS_FAILED_PRECONDITION,
+                "the answer is a descriptor, which gRPC can't carry: call this by ttrpc");
+}
+
+static void drop_packed(struct connection *connection, struct packed packed) {
+  ceiling_give(&connection->share->reply_bytes, packed.len);
+  packed_free(packed);
+}
+
+static status_t check_send(struct connection *connection, struct packed packed, int fd,
+                           struct sentence *why) {
+  TRY(check_fd(connection, fd, why));
+  return output_check_room(connection, packed.len, why);
+}
+
+// An answer whose stream is closed is for nobody.
+status_t grpc_send(struct connection *connection, uint32_t stream_id, struct packed packed, int fd,
+                   struct sentence *why) {
+  struct grpc_stream *stream = grpc_stream_of(connection, stream_id);
+  status_t status = check_send(connection, packed, fd, why);
+  if (status_ok(status) && stream != NULL) {
+    submit_answer(stream, packed);
+  } else {
+    drop_packed(connection, packed);
+  }
+  return status;
+}
+
+static status_t pack_here(struct connection *connection, const ProtobufCMessage *response,
+                          struct packed *out, struct sentence *why) {
+  struct reply_size size;
+  TRY(output_measure(connection->codec, response, &size, why));
+  TRY(take_or_refuse(&connection->share->reply_bytes, size.frame, why));
+  *out = (struct packed){malloc(size.frame), size.frame};
+  if (out->data == NULL) {
+    ceiling_give(&connection->share->reply_bytes, size.frame);
+    return refuse(why, STATUS_RESOURCE_EXHAUSTED, "out of memory for the answer");
+  }
+  grpc_pack(out->data, size, 0, response);
+  return OK_STATUS;
+}
+
+status_t grpc_reply(struct connection *connection, uint32_t stream_id,
+                    const ProtobufCMessage *response, int fd, struct sentence *why) {
+  struct packed packed;
+  TRY(check_fd(connection, fd, why));
+  TRY(pack_here(connection, response, &packed, why));
+  return grpc_send(connection, stream_id, packed, -1, why);
+}
+
+// ---------------------------------------------------------------------------------------------
+// A status
+
+enum {
+  // Each byte of the text as three; and the message that has it, as base64.
+  MESSAGE_MAX = 3 * FAILURE_TEXT_MAX + 1,
+  DETAILS_MAX = FAILURE_FRAME_MAX,
+};
+
+static size_t pack_details(uint8_t out[DETAILS_MAX], enum status_code code, char *text) {
+  Ttrpc__Status status = TTRPC__STATUS__INIT;
+  status.code = (int32_t)code;
+  status.message = text;
+  assert(ttrpc__status__get_packed_size(&status) <= DETAILS_MAX);
+  return ttrpc__status__pack(&status, out);
+}
+
+// A status in all three ways that gRPC has for it.
+struct failure {
+  char code[4];
+  char message[MESSAGE_MAX];
+  size_t message_len;
+  char details[GRPC_BASE64_LEN(DETAILS_MAX)];
+  size_t details_len;
+};
+
+static void write_failure(struct failure *out, enum status_code code, const char *text) {
+  char mended[FAILURE_TEXT_MAX + 1];
+  uint8_t details[DETAILS_MAX];
+  text_mend(mended, sizeof(mended), text);
+  snprintf(out->code, sizeof(out->code), "%u", (unsigned)code & 31);
+  out->message_len = grpc_percent_encode(out->message, mended);
+  out->details_len =
+      grpc_base64(out->details, slice_of(details, pack_details(details, code, mended)));
+}
+
+static void submit_failure(struct grpc_stream *stream, const struct failure *failure) {
+  const nghttp2_nv headers[] = {
+      common(":status", "200"),
+      common("content-type", "application/grpc"),
+      single("grpc-status", failure->code, strlen(failure->code)),
+      single("grpc-message", failure->message, failure->message_len),
+      single("grpc-status-details-bin", failure->details, failure->details_len),
+      common("grpc-accept-encoding", "identity"),
+  };
+  size_t num = sizeof(headers) / sizeof(headers[0]) - (stream->compressed ? 0 : 1);
+  submitted(stream->connection, nghttp2_submit_response(stream->connection->grpc->session,
+                                                        stream->id, headers, num, NULL));
+}
+
+void grpc_fail(struct connection *connection, uint32_t stream_id, enum status_code code,
+               const char *text) {
+  struct grpc_stream *stream = grpc_stream_of(connection, stream_id);
+  if (stream == NULL) {
+    return;
+  }
+  struct failure failure;
+  write_failure(&failure, code, text);
+  submit_failure(stream, &failure);
+}
+
+void grpc_answer_http(struct grpc_stream *stream, const char *status) {
+  const nghttp2_nv headers[] = {common(":status", status)};
+  grpc_stream_drop_request(stream);
+  stream->stage = GRPC_REFUSED;
+  counter_add(COUNTER_calls_failed, 1);
+  submitted(stream->connection, nghttp2_submit_response(stream->connection->grpc->session,
+                                                        stream->id, headers, 1, NULL));
+}

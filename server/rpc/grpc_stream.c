@@ -1,0 +1,212 @@
+// One stream of HTTP/2: a request as it comes, and the call that is made of it. A message is judged
+// by its prefix, before a byte of it is stored; what is unwelcome is answered at once, and goes by.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/rpc/grpc_priv.h"
+#include "server/rpc/grpc_text.h"
+
+// ---------------------------------------------------------------------------------------------
+// Beginning and end
+
+struct grpc_stream *grpc_stream_of(const struct connection *connection, uint32_t id) {
+  struct grpc_stream *stream =
+      nghttp2_session_get_stream_user_data(connection->grpc->session, (int32_t)id);
+  if (stream != NULL) {
+    OBJECT_CHECK(stream, GRPC_STREAM_MAGIC);
+  }
+  return stream;
+}
+
+struct grpc_stream *grpc_stream_new(struct connection *connection, int32_t id) {
+  struct grpc_stream *stream = calloc(1, sizeof(*stream));
+  if (stream == NULL) {
+    return NULL;
+  }
+  stream->magic = GRPC_STREAM_MAGIC;
+  stream->connection = connection;
+  stream->id = id;
+  bytes_init(&stream->body, FRAME_LENGTH_MAX);
+  list_init(&stream->link);
+  list_init(&stream->incoming);
+  list_push_back(&connection->grpc->streams, &stream->link);
+  list_push_back(&connection->grpc->incoming, &stream->incoming);
+  return stream;
+}
+
+void grpc_stream_drop_request(struct grpc_stream *stream) {
+  list_remove(&stream->incoming);
+  ceiling_give(&stream->connection->share->request_bytes, stream->charged);
+  stream->charged = 0;
+  bytes_cleanup(&stream->body);
+}
+
+void grpc_stream_free(struct grpc_stream *stream) {
+  grpc_stream_drop_request(stream);
+  grpc_answer_drop(stream);
+  list_remove(&stream->link);
+  explicit_bzero(&stream->headers, sizeof(stream->headers));
+  stream->magic = 0;
+  free(stream);
+}
+
+// Whoever ends a stream before its answer has gone doesn't wait for it any more.
+void grpc_stream_closed(struct grpc_stream *stream) {
+  struct connection *connection = stream->connection;
+  struct call *call = connection_call(connection, (uint32_t)stream->id);
+  nghttp2_session_set_stream_user_data(connection->grpc->session, stream->id, NULL);
+  grpc_stream_free(stream);
+  if (call != NULL) {
+    call_cancel(call, &call_cause_cancelled);
+  }
+}
+
+void grpc_stream_refuse(struct grpc_stream *stream, enum status_code code,
+                        const struct sentence *why) {
+  grpc_stream_drop_request(stream);
+  stream->stage = GRPC_REFUSED;
+  output_failure(stream->connection, (uint32_t)stream->id, code, why->text);
+}
+
+// ---------------------------------------------------------------------------------------------
+// The message
+
+static status_t check_length(const struct grpc_stream *stream, struct sentence *why) {
+  uint64_t max = stream->connection->home->server->limits.frame_bytes;
+  if (stream->length > max) {
+    return refuse(why, STATUS_RESOURCE_EXHAUSTED,
+                  "a frame of %zu bytes is larger than limit \"frame_bytes\" (%" PRIu64 ")",
+                  stream->length, max);
+  }
+  return OK_STATUS;
+}
+
+// The length is known, and nothing is stored yet.
+static status_t judge_message(struct grpc_stream *stream, struct sentence *why) {
+  struct slice prefix = slice_of(stream->prefix, sizeof(stream->prefix));
+  uint8_t flag = 0;
+  uint32_t length = 0;
+  bool whole = slice_take_u8(&prefix, &flag) && slice_take_be32(&prefix, &length);
+  stream->compressed = flag != 0;
+  stream->length = length;
+  if (!whole || stream->compressed) {
+    return refuse(why, STATUS_UNIMPLEMENTED, "compressed messages are not implemented");
+  }
+  TRY(check_length(stream, why));
+  TRY(take_or_refuse(&stream->connection->share->request_bytes, length, why));
+  stream->charged = length;
+  return OK_STATUS;
+}
+
+static status_t take_prefix(struct grpc_stream *stream, struct slice *data, struct sentence *why) {
+  size_t missing = GRPC_PREFIX_BYTES - stream->prefix_len;
+  struct slice part = slice_of(data->data, data->len < missing ? data->len : missing);
+  if (part.len == 0) {
+    return OK_STATUS;
+  }
+  *data = slice_after(*data, part.len);
+  memcpy(stream->prefix + stream->prefix_len, part.data, part.len);
+  stream->prefix_len += part.len;
+  return stream->prefix_len == GRPC_PREFIX_BYTES ? judge_message(stream, why) : OK_STATUS;
+}
+
+// Room for all of it at once, as far as it may be claimed before it has come.
+static status_t make_room(struct grpc_stream *stream) {
+  enum { CLAIMED_MAX = 128 << 10 };
+  uint8_t *ignored;
+  return bytes_len(&stream->body) > 0
+             ? OK_STATUS
+             : bytes_reserve(&stream->body,
+                             stream->length < CLAIMED_MAX ? stream->length : CLAIMED_MAX, &ignored);
+}
+
+static status_t store(struct grpc_stream *stream, struct slice data) {
+  TRY(make_room(stream));
+  return bytes_append(&stream->body, data);
+}
+
+static status_t take_body(struct grpc_stream *stream, struct slice data, struct sentence *why) {
+  if (data.len > stream->length - bytes_len(&stream->body)) {
+    return refuse(why, STATUS_UNIMPLEMENTED,
+                  "more than one message came for a call that takes one");
+  }
+  if (data.len > 0 && !status_ok(store(stream, data))) {
+    return refuse(why, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+  }
+  return OK_STATUS;
+}
+
+static status_t take_data(struct grpc_stream *stream, struct slice data, struct sentence *why) {
+  TRY(take_prefix(stream, &data, why));
+  return take_body(stream, data, why);
+}
+
+void grpc_stream_data(struct grpc_stream *stream, struct slice data) {
+  if (stream->stage != GRPC_MESSAGE) {
+    return;
+  }
+  struct sentence why;
+  status_t status = take_data(stream, data, &why);
+  if (!status_ok(status)) {
+    grpc_stream_refuse(stream, status.code, &why);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+// The call
+
+static status_t check_whole(const struct grpc_stream *stream, struct sentence *why) {
+  if (stream->prefix_len == 0) {
+    return refuse(why, STATUS_UNIMPLEMENTED, "no message came for a call that takes one");
+  }
+  if (stream->prefix_len < GRPC_PREFIX_BYTES || bytes_len(&stream->body) < stream->length) {
+    return refuse(why, STATUS_INVALID_ARGUMENT, "the request ended in the middle of its message");
+  }
+  return OK_STATUS;
+}
+
+static status_t fill_envelope(struct grpc_stream *stream, struct envelope *out,
+                              struct sentence *why) {
+  const struct grpc_headers *headers = &stream->headers;
+  *out = (struct envelope){
+      .payload = bytes_peek(&stream->body),
+      .timeout_nano = headers->timeout_nano,
+      .has_token = headers->has_token,
+      .token = slice_of(headers->token, headers->token_len),
+  };
+  if (!grpc_path_parse(slice_of(headers->path, headers->path_len), &out->service, &out->method)) {
+    return refuse(why, STATUS_UNIMPLEMENTED, "the path is not /package.Service/Method");
+  }
+  return check_whole(stream, why);
+}
+
+// The call takes over what is charged. Its answer may be submitted before this returns.
+static void start(struct grpc_stream *stream, const struct envelope *envelope) {
+  struct attachments none;
+  attachments_init(&none, &stream->connection->share->descriptors, stream->connection->share->uid);
+  struct request request = {
+      .envelope = *envelope,
+      .stream_id = (uint32_t)stream->id,
+      .charged = stream->charged,
+      .descriptors = &none,
+  };
+  stream->charged = 0;
+  stream->stage = GRPC_CALLED;
+  call_start(stream->connection, &request);
+  grpc_stream_drop_request(stream);
+}
+
+void grpc_stream_complete(struct grpc_stream *stream) {
+  if (stream->stage != GRPC_MESSAGE) {
+    return;
+  }
+  struct sentence why;
+  struct envelope envelope;
+  status_t status = fill_envelope(stream, &envelope, &why);
+  if (status_ok(status)) {
+    start(stream, &envelope);
+  } else {
+    grpc_stream_refuse(stream, status.code, &why);
+  }
+}
