@@ -62,8 +62,12 @@ enum {
   PROCESS = 48 * 1024 * KIB,
   // Its stack as far as it is used, ring, timers, recycled calls; the arena of the call it runs.
   WORKER = 10 * 1024 * KIB,
-  // Stream, names, the partial header.
-  CONNECTION = 16 * KIB,
+  // Stream, names, the partial header; what nghttp2 may have for HTTP/2 (server/rpc/grpc_priv.h),
+  // and the answers' bytes that are framed for it.
+  CONNECTION = (16 + 128) * KIB,
+  // What HTTP/2 may have for each call of a connection: its stream, which the peer may open and not
+  // use.
+  CONNECTION_CALL = 4 * KIB,
   // An SSL in mid-handshake with its certificates (measured: 97 KiB), the engine's own output
   // queue, what was received and not yet taken; the fibre and the events of one that has them.
   SESSION = (100 + 64 + 48 + 36 + 160) * KIB,
@@ -85,7 +89,7 @@ enum {
 static uint64_t cost(const struct limits *limits, enum limit_id id) {
   switch (id) {
     case LIMIT_connections:
-      return limits->connections * CONNECTION;
+      return limits->connections * (CONNECTION + limits->calls_per_connection * CONNECTION_CALL);
     case LIMIT_sessions:
       return limits->sessions * (SESSION + limits->session_output_bytes);
     case LIMIT_contexts:

@@ -98,12 +98,35 @@ void grpc_say_goodbye(struct connection *connection) {
   }
 }
 
+// Nobody listens to more of a request that is answered already. A reset overtakes an answer that
+// has not gone: it waits for that.
+static void stop_request(struct grpc_stream *stream) {
+  nghttp2_session *session = stream->connection->grpc->session;
+  stream->stopped = true;
+  if (nghttp2_session_get_stream_local_close(session, stream->id) == 1) {
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+  }
+}
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) {
+  bool ends = frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+  struct grpc_stream *stream =
+      ends ? grpc_stream_of(user_data, (uint32_t)frame->hd.stream_id) : NULL;
+  if (stream != NULL && stream->stopped) {
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+  }
+  return 0;
+}
+
 static void on_whole_stream_frame(struct grpc_stream *stream, const nghttp2_frame *frame) {
   if (begins_request(frame)) {
     grpc_headers_complete(stream);
   }
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    list_remove(&stream->incoming);
     grpc_stream_complete(stream);
+  } else if (stream->stage == GRPC_REFUSED && frame->hd.type == NGHTTP2_DATA) {
+    stop_request(stream);
   }
 }
 
@@ -122,17 +145,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
   } else if (stream != NULL &&
              (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
     on_whole_stream_frame(stream, frame);
-  }
-  return 0;
-}
-
-// An answer that came before all of the request: the peer may stop sending it.
-static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data) {
-  (void)user_data;
-  int32_t id = frame->hd.stream_id;
-  bool ends = frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-  if (ends && nghttp2_session_get_stream_remote_close(session, id) == 0) {
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
   }
   return 0;
 }
@@ -335,9 +347,13 @@ static uint64_t grpc_unfinished(const struct connection *connection) {
 
 static void give_up_stream(struct grpc_stream *stream) {
   struct sentence why;
-  status_t status = refuse(&why, STATUS_DEADLINE_EXCEEDED,
-                           "the request took longer than limit \"request_millis\" to arrive");
-  grpc_stream_refuse(stream, status.code, &why);
+  if (stream->stage == GRPC_MESSAGE) {
+    status_t status = refuse(&why, STATUS_DEADLINE_EXCEEDED,
+                             "the request took longer than limit \"request_millis\" to arrive");
+    grpc_stream_refuse(stream, status.code, &why);
+  }
+  stop_request(stream);
+  output_wake(stream->connection);
 }
 
 // A header block that never ends holds up all of the connection, and can't be answered.

@@ -67,7 +67,7 @@ enum grpc_stage {
 struct grpc_stream {
   uint32_t magic;
   struct list link;      // in grpc_state.streams
-  struct list incoming;  // in grpc_state.incoming, until the request is complete or refused
+  struct list incoming;  // in grpc_state.incoming, until all of the request has come
   struct connection *connection;
   int32_t id;
   enum grpc_stage stage;
@@ -79,6 +79,7 @@ struct grpc_stream {
   uint64_t charged;   // of share->request_bytes
   struct bytes body;  // what has come of it
   bool compressed;    // it can't be read, and the peer is told what could be
+  bool stopped;       // the peer need not send the rest
   // The answer that is going.
   struct packed answer;
   size_t answer_sent;

@@ -36,7 +36,6 @@ struct grpc_stream *grpc_stream_new(struct connection *connection, int32_t id) {
 }
 
 void grpc_stream_drop_request(struct grpc_stream *stream) {
-  list_remove(&stream->incoming);
   ceiling_give(&stream->connection->share->request_bytes, stream->charged);
   stream->charged = 0;
   bytes_cleanup(&stream->body);
@@ -45,6 +44,7 @@ void grpc_stream_drop_request(struct grpc_stream *stream) {
 void grpc_stream_free(struct grpc_stream *stream) {
   grpc_stream_drop_request(stream);
   grpc_answer_drop(stream);
+  list_remove(&stream->incoming);
   list_remove(&stream->link);
   explicit_bzero(&stream->headers, sizeof(stream->headers));
   stream->magic = 0;

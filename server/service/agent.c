@@ -77,6 +77,8 @@ static size_t list_capabilities(struct capability *out) {
   bool secure_heap = library->secure_heap_bytes > 0;
   const char *no_kernel_tls = why_no_kernel_tls();
   const struct capability list[] = {
+      {"ttrpc", true, "descriptors come and go with calls"},
+      {"grpc", true, "HTTP/2 without TLS, on the same socket; no descriptors"},
       {"memory", true, "ciphertext by calls"},
       {"fd", true, "ciphertext by a descriptor passed with the call"},
       {"dial", dial, dial ? "to targets of --allow-dial" : "start tlsagentd with --allow-dial"},

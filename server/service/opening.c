@@ -273,6 +273,9 @@ static void read_relay(struct opening *opening, const Tlsagent__V1__RelayOptions
   if (opening->config.path == SESSION_MEMORY) {
     refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a relay is for the socket path");
   }
+  if (relay != NULL && !call_carries_fds(opening->operation.call)) {
+    refusal_set(refusal, STATUS_FAILED_PRECONDITION, RELAY_NOT_CARRIED);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------

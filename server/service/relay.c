@@ -195,6 +195,9 @@ void session_begin_relay(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__RelayRequest *from = (const Tlsagent__V1__RelayRequest *)request;
   struct refusal refusal = {0};
   check_kernel_tls(from->kernel_tls, &refusal);
+  if (!call_carries_fds(call)) {
+    refusal_set(&refusal, STATUS_FAILED_PRECONDITION, RELAY_NOT_CARRIED);
+  }
   if (refused(&refusal)) {
     call_fail(call, refusal.code, "%s", refusal.text);
     return;

@@ -1,109 +1,6 @@
 // Any bytes to a whole RPC server over a socket: does it always answer or close, and is nothing
 // left?
-#include <assert.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-extern "C" {
-#include "proto/ttrpc/ttrpc.pb-c.h"
-#include "server/base/log.h"
-#include "server/ring/worker.h"
-#include "server/rpc/server.h"
-}
-
-namespace {
-
-void Check(bool condition) {
-  if (!condition) {
-    abort();
-  }
-}
-
-struct worker_pool *g_workers;
-
-void Echo(struct call *call, const ProtobufCMessage *request) {
-  call_reply(call, request);
-}
-
-void Away(struct call *call, const ProtobufCMessage *) {
-  struct worker *other = worker_pool_at(g_workers, 1 - worker_index(call_home(call)));
-  call_move(call, other, [](struct call *moved) { call_reply(moved, call_request(moved)); });
-}
-
-void Park(struct call *call, const ProtobufCMessage *) {
-  call_on_cancel(call, [](struct call *told) { call_fail(told, STATUS_CANCELLED, "told"); });
-}
-
-void Cancel(struct call *call, const ProtobufCMessage *request) {
-  uint32_t stream_id = (uint32_t)((const Ttrpc__Status *)(const void *)request)->code;
-  call_cancel_stream(call, stream_id);
-  call_reply(call, request);
-}
-
-const struct method kMethods[] = {
-    {"t", "Echo", &ttrpc__request__descriptor, Echo},
-    {"t", "Away", &ttrpc__response__descriptor, Away},
-    {"t", "Park", &ttrpc__any__descriptor, Park},
-    {"t", "Cancel", &ttrpc__status__descriptor, Cancel},
-};
-
-class Server {
- public:
-  Server() {
-    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
-    limits_default(&limits_);
-    limits_.queued_bytes = 65536;
-    struct worker_config workers = {2, 64, 64, 4096, 4};
-    const char *why = "";
-    Check(status_ok(worker_pool_new(&workers, &g_workers, &why)));
-    Check(status_ok(tenant_new(&limits_, &tenant_)));
-    Listen();
-    struct rpc_config config = {
-        kMethods, sizeof(kMethods) / sizeof(kMethods[0]), &limits_, tenant_, g_workers, &listen_fd_,
-        1};
-    Check(status_ok(rpc_server_new(&config, &server_)));
-  }
-
-  int Connect() {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    Check(fd >= 0 && connect(fd, (struct sockaddr *)&address_, address_len_) == 0);
-    return fd;
-  }
-
- private:
-  void Listen() {
-    address_.sun_family = AF_UNIX;
-    int len = snprintf(address_.sun_path + 1, sizeof(address_.sun_path) - 1, "tlsagent-fuzz-%d",
-                       (int)getpid());
-    address_len_ = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
-    listen_fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    Check(bind(listen_fd_, (struct sockaddr *)&address_, address_len_) == 0);
-    Check(listen(listen_fd_, 16) == 0);
-  }
-
-  struct limits limits_;
-  struct tenant *tenant_ = nullptr;
-  struct rpc_server *server_ = nullptr;
-  struct sockaddr_un address_ = {};
-  socklen_t address_len_ = 0;
-  int listen_fd_ = -1;
-};
-
-void SendAll(int fd, const uint8_t *data, size_t size, size_t step) {
-  for (size_t at = 0; at < size; at += step) {
-    size_t n = size - at < step ? size - at : step;
-    if (send(fd, data + at, n, MSG_NOSIGNAL) < 0) {
-      return;  // closed on the other side
-    }
-  }
-}
-
-}  // namespace
+#include "tests/fuzz/rpc_server.h"
 
 // The server's threads are in the middle of something whenever libFuzzer looks for leaks. The unit
 // tests look for them at the end.
@@ -119,10 +16,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   int fd = server->Connect();
   SendAll(fd, data + 1, size - 1, data[0] < 200 ? 65536 : (size_t)data[0] - 199);
-  shutdown(fd, SHUT_WR);
-  char answers[65536];
-  while (recv(fd, answers, sizeof(answers), 0) > 0) {
-  }
-  close(fd);
+  HearOut(fd);
   return 0;
 }

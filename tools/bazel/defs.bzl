@@ -139,7 +139,7 @@ def tlsagent_fuzz_tests(deps):
         native.cc_binary(
             name = name,
             testonly = True,
-            srcs = [src],
+            srcs = [src] + native.glob(["*.h"]),
             # libFuzzer refuses to run without any coverage; --config=fuzz adds it everywhere, not only here.
             copts = _CXX_COPTS + ["-fsanitize=fuzzer-no-link"],
             features = _FEATURES,
