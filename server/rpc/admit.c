@@ -238,15 +238,34 @@ static status_t unpack(struct call *call, struct slice payload, struct sentence 
   }
 }
 
-static status_t prepare(struct call *call, const struct envelope *envelope, struct sentence *why) {
-  TRY(check_descriptors(call, why));
-  TRY(set_deadline(call, envelope->timeout_nano, why));
-  return unpack(call, envelope->payload, why);
+// A stream is opened for a method that takes one, and for no other.
+static status_t prepare_stream(struct call *call, bool opens, struct sentence *why) {
+  bool takes_stream = call->method->kind == METHOD_BOTH_SEND;
+  if (opens != takes_stream) {
+    return refuse(why, opens ? STATUS_UNIMPLEMENTED : STATUS_INVALID_ARGUMENT,
+                  "method \"%s\" takes %s", call->method->name,
+                  takes_stream ? "a stream of messages" : "one message");
+  }
+  if (call->method->kind != METHOD_UNARY && !status_ok(call_stream_new(call))) {
+    return refuse(why, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+  }
+  return OK_STATUS;
 }
 
-static void run(struct call *call, const struct envelope *envelope) {
+static status_t prepare(struct call *call, const struct request *request, struct sentence *why) {
+  TRY(check_descriptors(call, why));
+  TRY(set_deadline(call, request->envelope.timeout_nano, why));
+  TRY(prepare_stream(call, request->opens, why));
+  if (request->opens) {
+    call->arena.max = call->arena.used + ARENA_HANDLER_ROOM;
+    return OK_STATUS;
+  }
+  return unpack(call, request->envelope.payload, why);
+}
+
+static void run(struct call *call, const struct request *request) {
   struct sentence why;
-  status_t status = prepare(call, envelope, &why);
+  status_t status = prepare(call, request, &why);
   if (!status_ok(status)) {
     call_fail_for(call, status.code, &why);
     return;
@@ -265,5 +284,5 @@ void call_start(struct connection *connection, const struct request *request) {
     return;
   }
   take_over(connection, request, call);
-  run(call, &request->envelope);
+  run(call, request);
 }

@@ -31,6 +31,9 @@ const struct call_cause call_cause_deadline = {STATUS_DEADLINE_EXCEEDED, COUNTER
                                                "the deadline has passed"};
 const struct call_cause call_cause_lost = {STATUS_CANCELLED, COUNTER_calls_cancelled,
                                            "the connection is gone"};
+const struct call_cause call_cause_message = {
+    STATUS_RESOURCE_EXHAUSTED, COUNTER_limits_hit,
+    "a message is past limit \"frame_bytes\", \"request_bytes\" or \"request_bytes_per_owner\""};
 const struct call_cause call_cause_data = {STATUS_INVALID_ARGUMENT, COUNTER_calls_cancelled,
                                            "a data frame came for a call that takes none"};
 
@@ -80,6 +83,7 @@ static void call_init(struct call *call, struct rpc_home *home) {
   call->cause = NULL;
   call->on_cancel = NULL;
   call->state = NULL;
+  call->stream = NULL;
   call->code = STATUS_OK;
   call->packed = (struct packed){.data = NULL};
   call->fd = -1;
@@ -119,6 +123,7 @@ void call_free(struct call *call) {
   if (call->connection != NULL) {
     call->connection->num_calls--;
   }
+  call_stream_free(call);
   attachments_close(&call->descriptors);
   client_unref(call->client);
   ceiling_give(&call->share->request_bytes, call->charged);
@@ -215,7 +220,7 @@ static void tell(struct call *call) {
 }
 
 // Nobody waits any more: noted where the call is. The first cause is the one that counts.
-static void note_cause(struct call *call, const struct call_cause *cause) {
+void call_note_cause(struct call *call, const struct call_cause *cause) {
   if (call->cause == NULL) {
     call->cause = cause;
     counter_add(cause->counter, 1);
@@ -236,16 +241,14 @@ static void on_notice_back(struct message *message) {
   struct call *call = LIST_ENTRY(message, struct call, notice);
   OBJECT_CHECK(call, CALL_MAGIC);
   call->telling = false;
-  if (call->home_again) {
-    call_free(call);
-  }
+  call_release_if_over(call);
 }
 
 static void on_notice(struct message *message) {
   struct call *call = LIST_ENTRY(message, struct call, notice);
   OBJECT_CHECK(call, CALL_MAGIC);
   if (!call->ended) {
-    note_cause(call, call->cause_sent);
+    call_note_cause(call, call->cause_sent);
   }
   call->notice.run = on_notice_back;
   worker_post(call->home->worker, &call->notice);
@@ -266,7 +269,7 @@ void call_cancel(struct call *call, const struct call_cause *cause) {
   call->cause_sent = cause;
   timer_cancel(call->home->loop, &call->timer);
   if (call->at == call->home->worker) {
-    note_cause(call, cause);
+    call_note_cause(call, cause);
   } else {
     send_notice(call);
   }
@@ -291,7 +294,7 @@ bool call_cancel_stream(struct call *call, uint32_t stream_id) {
 // well, and its notice then finds that this is known.
 static void note_deadline(struct call *call) {
   if (call->deadline != CLOCK_NEVER && clock_now() >= call->deadline) {
-    note_cause(call, &call_cause_deadline);
+    call_note_cause(call, &call_cause_deadline);
   }
 }
 
@@ -349,6 +352,8 @@ static void send_answer(struct call *call) {
     drop_answer(call);
   } else if (call->code != STATUS_OK) {
     output_failure(call->connection, call->stream_id, call->code, call->why.text);
+  } else if (call->stream != NULL) {
+    call->codec->finish(call->connection, call->stream_id);
   } else {
     send_packed(call);
   }
@@ -356,9 +361,8 @@ static void send_answer(struct call *call) {
 
 // The answer is home, so that a cancel comes too late. The call goes, unless a notice is still
 // away.
-static void release(struct call *call) {
-  assert(call->home_again);
-  if (!call->telling) {
+void call_release_if_over(struct call *call) {
+  if (call->home_again && !call->telling && !call_stream_is_away(call)) {
     call_free(call);
   }
 }
@@ -367,7 +371,7 @@ static void come_home(struct call *call) {
   call->home_again = true;
   timer_cancel(call->home->loop, &call->timer);
   send_answer(call);
-  release(call);
+  call_release_if_over(call);
 }
 
 static void on_home_again(struct message *message) {
@@ -380,6 +384,7 @@ static void on_home_again(struct message *message) {
 static void finish(struct call *call) {
   assert(!call->ended);
   call->ended = true;
+  call_stream_ended(call);
   if (call->at == call->home->worker) {
     come_home(call);
     return;
@@ -471,8 +476,17 @@ static void reply_away(struct call *call, const ProtobufCMessage *response, int 
   finish(call);
 }
 
+void call_end(struct call *call) {
+  check_here(call);
+  assert(call->stream != NULL);
+  if (!finish_if_cancelled(call)) {
+    finish(call);
+  }
+}
+
 void call_reply_with_fd(struct call *call, const ProtobufCMessage *response, int fd) {
   check_here(call);
+  assert(call->stream == NULL);
   if (call->cause != NULL) {
     close_unsent(call, fd);
     finish_if_cancelled(call);

@@ -27,12 +27,20 @@ extern "C" {
 
 struct call;
 
+// How many messages there are, each way.
+enum method_kind {
+  METHOD_UNARY,         // one and one
+  METHOD_SERVER_SENDS,  // one, and many back
+  METHOD_BOTH_SEND,     // many and many: handle gets no request
+};
+
 // One row of the table of methods that rpc is handed.
 struct method {
   const char *service;                        // "tlsagent.v1.AgentService"
   const char *name;                           // "Ping"
   const ProtobufCMessageDescriptor *request;  // how to read the payload
   void (*handle)(struct call *call, const ProtobufCMessage *request);
+  enum method_kind kind;
 };
 
 // call_client is whose call it is; valid while the call is.
@@ -77,6 +85,42 @@ void call_reply_with_fd(struct call *call, const ProtobufCMessage *response, int
 // bytes.
 void call_fail(struct call *call, enum status_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// ---------------------------------------------------------------------------------------------
+// Streaming calls: the same, but that messages come by call_want and go by call_send, and that they
+// end by call_end or call_fail. Messages are what the method's row says; they go by mailbox where
+// the call is on another worker.
+
+// What a streaming call hears, on the worker where it is. Each may end the call. What can't happen
+// may be NULL: the first two where only the server sends.
+struct call_events {
+  // A message that was wanted; it is gone when this returns.
+  void (*on_message)(struct call *call, const ProtobufCMessage *message);
+  // The client sends no more. Wanted too, and called once.
+  void (*on_half_close)(struct call *call);
+  // There is room again after call_send said CALL_FULL.
+  void (*on_room)(struct call *call);
+};
+
+// call_stream says who hears it, before anything is wanted or sent.
+void call_stream(struct call *call, const struct call_events *events);
+
+// call_want asks for one more message. What isn't wanted waits at the client's, or (ttrpc has no
+// way to make it wait) up to 1 MiB here, and then the call fails. May be called from on_message,
+// for the next; the next may be there, and the call gone, when it returns elsewhere.
+void call_want(struct call *call);
+
+enum call_sent {
+  CALL_ROOM,  // it is sent, and more may be
+  CALL_FULL,  // it is sent, and the next one has to wait for on_room, which keeps memory bounded
+  CALL_OVER,  // it is not sent: nobody takes it any more. End the call; why is known
+};
+
+// call_send sends a message.
+enum call_sent call_send(struct call *call, const ProtobufCMessage *message);
+
+// call_end ends it well.
+void call_end(struct call *call);
+
 // call_cancel_stream cancels another call of the same connection by its stream id, on home only.
 // False when there is none in flight.
 bool call_cancel_stream(struct call *call, uint32_t stream_id);

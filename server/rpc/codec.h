@@ -56,6 +56,17 @@ struct codec {
                    struct sentence *why);
   void (*fail)(struct connection *connection, uint32_t stream_id, enum status_code code,
                const char *text);
+
+  // Streaming calls. The same two steps for one of many messages; finish ends a call well. taken
+  // says that the inbox has less in it (NULL where a peer can't be made to wait).
+  struct reply_size (*measure_message)(const ProtobufCMessage *message);
+  void (*pack_message)(uint8_t *out, struct reply_size size, uint32_t stream_id,
+                       const ProtobufCMessage *message);
+  status_t (*send_message)(struct connection *connection, uint32_t stream_id, struct packed packed,
+                           struct sentence *why);
+  void (*finish)(struct connection *connection, uint32_t stream_id);
+  void (*taken)(struct connection *connection, uint32_t stream_id);
+
   // Moves what waits to be sent into the output, as far as there is room. NULL where nothing waits.
   void (*fill)(struct connection *connection);
 };

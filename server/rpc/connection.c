@@ -24,6 +24,7 @@ static void lose_calls(struct connection *connection) {
     link = list_pop_front(&connection->calls);
   }
   connection->num_calls = 0;
+  connection->num_streams = 0;
 }
 
 static void leave_client(struct connection *connection) {

@@ -112,7 +112,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
   bool ends = frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   struct grpc_stream *stream =
       ends ? grpc_stream_of(user_data, (uint32_t)frame->hd.stream_id) : NULL;
-  if (stream != NULL && stream->stopped) {
+  if (stream != NULL && stream->stopped &&
+      nghttp2_session_get_stream_remote_close(session, stream->id) == 0) {
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
   }
   return 0;
@@ -368,6 +369,14 @@ static void grpc_give_up(struct connection *connection) {
   }
 }
 
+static void grpc_taken(struct connection *connection, uint32_t stream_id) {
+  struct grpc_stream *stream = grpc_stream_of(connection, stream_id);
+  if (stream != NULL) {
+    grpc_stream_consume(stream);
+    output_wake(connection);
+  }
+}
+
 // First a notice, since calls may be under way to us; what is the last of them is said when it is
 // known.
 static void grpc_drain(struct connection *connection) {
@@ -389,5 +398,10 @@ const struct codec codec_grpc = {
     .reply = grpc_reply,
     .send = grpc_send,
     .fail = grpc_fail,
+    .measure_message = grpc_measure,
+    .pack_message = grpc_pack,
+    .send_message = grpc_send_message,
+    .finish = grpc_finish,
+    .taken = grpc_taken,
     .fill = grpc_fill,
 };

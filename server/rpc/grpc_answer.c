@@ -45,6 +45,60 @@ static void submitted(struct connection *connection, int result) {
 }
 
 // ---------------------------------------------------------------------------------------------
+// A status, which ends a call
+
+enum {
+  // Each byte of the text as three; and the message that has it, as base64.
+  MESSAGE_MAX = 3 * FAILURE_TEXT_MAX + 1,
+  DETAILS_MAX = FAILURE_FRAME_MAX,
+};
+
+static size_t pack_details(uint8_t out[DETAILS_MAX], enum status_code code, char *text) {
+  Ttrpc__Status status = TTRPC__STATUS__INIT;
+  status.code = (int32_t)code;
+  status.message = text;
+  assert(ttrpc__status__get_packed_size(&status) <= DETAILS_MAX);
+  return ttrpc__status__pack(&status, out);
+}
+
+// In all three ways that gRPC has for it.
+struct grpc_failure {
+  char code[4];
+  char message[MESSAGE_MAX];
+  size_t message_len;
+  char details[GRPC_BASE64_LEN(DETAILS_MAX)];
+  size_t details_len;
+};
+
+static void write_failure(struct grpc_failure *out, enum status_code code, const char *text) {
+  char mended[FAILURE_TEXT_MAX + 1];
+  uint8_t details[DETAILS_MAX];
+  text_mend(mended, sizeof(mended), text);
+  snprintf(out->code, sizeof(out->code), "%u", (unsigned)code & 31);
+  out->message_len = grpc_percent_encode(out->message, mended);
+  out->details_len =
+      grpc_base64(out->details, slice_of(details, pack_details(details, code, mended)));
+}
+
+// How many fields a status has.
+enum { STATUS_FIELDS = 3 };
+
+static void failure_fields(nghttp2_nv out[STATUS_FIELDS], const struct grpc_failure *failure) {
+  out[0] = single("grpc-status", failure->code, strlen(failure->code));
+  out[1] = single("grpc-message", failure->message, failure->message_len);
+  out[2] = single("grpc-status-details-bin", failure->details, failure->details_len);
+}
+
+static void submit_trailers(nghttp2_session *session, int32_t id,
+                            const struct grpc_failure *failure) {
+  nghttp2_nv trailers[STATUS_FIELDS] = {common("grpc-status", "0")};
+  if (failure != NULL) {
+    failure_fields(trailers, failure);
+  }
+  nghttp2_submit_trailer(session, id, trailers, failure == NULL ? 1 : STATUS_FIELDS);
+}
+
+// ---------------------------------------------------------------------------------------------
 // A message
 
 struct reply_size grpc_measure(const ProtobufCMessage *response) {
@@ -65,44 +119,77 @@ void grpc_pack(uint8_t *out, struct reply_size size, uint32_t stream_id,
   protobuf_c_message_pack(response, out + GRPC_PREFIX_BYTES);
 }
 
-void grpc_answer_drop(struct grpc_stream *stream) {
-  size_t left = stream->answer.len - stream->answer_sent;
-  stream->connection->waiting -= left;
-  ceiling_give(&stream->connection->share->reply_bytes, left);
-  packed_free(stream->answer);
-  stream->answer = (struct packed){.data = NULL};
+static void drop_first(struct grpc_stream *stream) {
+  struct grpc_answer *first =
+      LIST_ENTRY(list_pop_front(&stream->answers), struct grpc_answer, link);
+  packed_free(first->packed);
+  free(first);
   stream->answer_sent = 0;
 }
 
-static void submit_ok(nghttp2_session *session, int32_t id) {
-  const nghttp2_nv trailers[] = {common("grpc-status", "0")};
-  nghttp2_submit_trailer(session, id, trailers, 1);
+void grpc_answer_drop(struct grpc_stream *stream) {
+  stream->connection->waiting -= stream->waiting;
+  ceiling_give(&stream->connection->share->reply_bytes, stream->waiting);
+  stream->waiting = 0;
+  while (!list_empty(&stream->answers)) {
+    drop_first(stream);
+  }
+  free(stream->failure);
+  stream->failure = NULL;
 }
 
-// Says how much of the answer goes into the next frame; grpc_answer_data puts it there.
+// Says how much of the answers goes into the next frame; grpc_answer_data puts it there.
 static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out, size_t size,
                            uint32_t *flags, nghttp2_data_source *source, void *user_data) {
   (void)out;
   (void)user_data;
   struct grpc_stream *stream = source->ptr;
   OBJECT_CHECK(stream, GRPC_STREAM_MAGIC);
-  size_t left = stream->answer.len - stream->answer_sent;
+  if (stream->waiting == 0 && !stream->over) {
+    return NGHTTP2_ERR_DEFERRED;
+  }
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-  if (left > size) {
+  if (stream->waiting > size) {
     return (ssize_t)size;
   }
-  *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-  submit_ok(session, id);
-  return (ssize_t)left;
+  if (stream->over) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    submit_trailers(session, id, stream->failure);
+  }
+  return (ssize_t)stream->waiting;
+}
+
+static void copy_out(struct grpc_stream *stream, uint8_t *out, size_t length) {
+  while (length > 0) {
+    struct grpc_answer *first = LIST_ENTRY(stream->answers.next, struct grpc_answer, link);
+    size_t left = first->packed.len - stream->answer_sent;
+    size_t n = left < length ? left : length;
+    memcpy(out, first->packed.data + stream->answer_sent, n);
+    out += n;
+    length -= n;
+    stream->answer_sent += n;
+    if (n == left) {
+      drop_first(stream);
+    }
+  }
 }
 
 static void write_data(struct grpc_stream *stream, uint8_t *out, const uint8_t *head,
                        size_t length) {
+  struct connection *connection = stream->connection;
   memcpy(out, head, FRAME_HEAD_BYTES);
-  memcpy(out + FRAME_HEAD_BYTES, stream->answer.data + stream->answer_sent, length);
-  output_commit(stream->connection, FRAME_HEAD_BYTES + length, length);
-  stream->answer_sent += length;
-  stream->connection->waiting -= length;
+  copy_out(stream, out + FRAME_HEAD_BYTES, length);
+  output_commit(connection, FRAME_HEAD_BYTES + length, length);
+  stream->waiting -= length;
+  connection->waiting -= length;
+}
+
+static void tell_gone(struct grpc_stream *stream, size_t length) {
+  struct call *call =
+      stream->is_stream ? connection_call(stream->connection, (uint32_t)stream->id) : NULL;
+  if (call != NULL) {
+    call_gone(call, length);
+  }
 }
 
 int grpc_answer_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
@@ -121,22 +208,43 @@ int grpc_answer_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
   write_data(stream, out, head, length);
-  if (stream->answer_sent == stream->answer.len) {
-    grpc_answer_drop(stream);
-  }
+  tell_gone(stream, length);
   return 0;
 }
 
-static void submit_answer(struct grpc_stream *stream, struct packed packed) {
+static void submit_headers(struct grpc_stream *stream) {
   const nghttp2_nv headers[] = {common(":status", "200"),
                                 common("content-type", "application/grpc")};
   nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_answer};
-  assert(stream->answer.data == NULL);
-  stream->answer = packed;
-  stream->connection->waiting += packed.len;
-  grpc_budget_earn(&stream->connection->grpc->budget);
+  stream->submitted = true;
   submitted(stream->connection, nghttp2_submit_response(stream->connection->grpc->session,
                                                         stream->id, headers, 2, &provider));
+}
+
+// There is more to read. HTTP/2 minds no word that it need not wait for when it doesn't.
+static void go_on(struct grpc_stream *stream) {
+  if (!stream->submitted) {
+    submit_headers(stream);
+    return;
+  }
+  nghttp2_session_resume_data(stream->connection->grpc->session, stream->id);
+  output_wake(stream->connection);
+}
+
+// The peer need not send what a call that is over would have taken.
+static void end_answers(struct grpc_stream *stream) {
+  stream->over = true;
+  stream->stopped = stream->stage == GRPC_STREAMS;
+  go_on(stream);
+}
+
+static void put_answer(struct grpc_stream *stream, struct grpc_answer *answer,
+                       struct packed packed) {
+  answer->packed = packed;
+  list_push_back(&stream->answers, &answer->link);
+  stream->waiting += packed.len;
+  stream->connection->waiting += packed.len;
+  grpc_budget_earn(&stream->connection->grpc->budget);
 }
 
 static status_t check_fd(struct connection *connection, int fd, struct sentence *why) {
@@ -153,23 +261,57 @@ static void drop_packed(struct connection *connection, struct packed packed) {
   packed_free(packed);
 }
 
-static status_t check_send(struct connection *connection, struct packed packed, int fd,
-                           struct sentence *why) {
-  TRY(check_fd(connection, fd, why));
-  return output_check_room(connection, packed.len, why);
+// Takes packed over if all is well.
+static status_t queue_answer(struct connection *connection, struct grpc_stream *stream,
+                             struct packed packed, struct sentence *why) {
+  TRY(output_check_room(connection, packed.len, why));
+  struct grpc_answer *answer = malloc(sizeof(*answer));
+  if (answer == NULL) {
+    return refuse(why, STATUS_RESOURCE_EXHAUSTED, "out of memory for the answer");
+  }
+  put_answer(stream, answer, packed);
+  return OK_STATUS;
 }
 
 // An answer whose stream is closed is for nobody.
+static status_t send_answer(struct connection *connection, uint32_t stream_id, struct packed packed,
+                            bool is_last, struct sentence *why) {
+  struct grpc_stream *stream = grpc_stream_of(connection, stream_id);
+  if (stream == NULL) {
+    drop_packed(connection, packed);
+    return OK_STATUS;
+  }
+  status_t status = queue_answer(connection, stream, packed, why);
+  if (!status_ok(status)) {
+    drop_packed(connection, packed);
+    return status;
+  }
+  stream->over = is_last;
+  stream->is_stream = !is_last;
+  go_on(stream);
+  return OK_STATUS;
+}
+
 status_t grpc_send(struct connection *connection, uint32_t stream_id, struct packed packed, int fd,
                    struct sentence *why) {
-  struct grpc_stream *stream = grpc_stream_of(connection, stream_id);
-  status_t status = check_send(connection, packed, fd, why);
-  if (status_ok(status) && stream != NULL) {
-    submit_answer(stream, packed);
-  } else {
+  status_t status = check_fd(connection, fd, why);
+  if (!status_ok(status)) {
     drop_packed(connection, packed);
+    return status;
   }
-  return status;
+  return send_answer(connection, stream_id, packed, true, why);
+}
+
+status_t grpc_send_message(struct connection *connection, uint32_t stream_id, struct packed packed,
+                           struct sentence *why) {
+  return send_answer(connection, stream_id, packed, false, why);
+}
+
+void grpc_finish(struct connection *connection, uint32_t stream_id) {
+  struct grpc_stream *stream = grpc_stream_of(connection, stream_id);
+  if (stream != NULL) {
+    end_answers(stream);
+  }
 }
 
 static status_t pack_here(struct connection *connection, const ProtobufCMessage *response,
@@ -195,53 +337,31 @@ status_t grpc_reply(struct connection *connection, uint32_t stream_id,
 }
 
 // ---------------------------------------------------------------------------------------------
-// A status
+// Failures
 
-enum {
-  // Each byte of the text as three; and the message that has it, as base64.
-  MESSAGE_MAX = 3 * FAILURE_TEXT_MAX + 1,
-  DETAILS_MAX = FAILURE_FRAME_MAX,
-};
-
-static size_t pack_details(uint8_t out[DETAILS_MAX], enum status_code code, char *text) {
-  Ttrpc__Status status = TTRPC__STATUS__INIT;
-  status.code = (int32_t)code;
-  status.message = text;
-  assert(ttrpc__status__get_packed_size(&status) <= DETAILS_MAX);
-  return ttrpc__status__pack(&status, out);
-}
-
-// A status in all three ways that gRPC has for it.
-struct failure {
-  char code[4];
-  char message[MESSAGE_MAX];
-  size_t message_len;
-  char details[GRPC_BASE64_LEN(DETAILS_MAX)];
-  size_t details_len;
-};
-
-static void write_failure(struct failure *out, enum status_code code, const char *text) {
-  char mended[FAILURE_TEXT_MAX + 1];
-  uint8_t details[DETAILS_MAX];
-  text_mend(mended, sizeof(mended), text);
-  snprintf(out->code, sizeof(out->code), "%u", (unsigned)code & 31);
-  out->message_len = grpc_percent_encode(out->message, mended);
-  out->details_len =
-      grpc_base64(out->details, slice_of(details, pack_details(details, code, mended)));
-}
-
-static void submit_failure(struct grpc_stream *stream, const struct failure *failure) {
-  const nghttp2_nv headers[] = {
+static void submit_failure(struct grpc_stream *stream, const struct grpc_failure *failure) {
+  nghttp2_nv headers[3 + STATUS_FIELDS] = {
       common(":status", "200"),
       common("content-type", "application/grpc"),
-      single("grpc-status", failure->code, strlen(failure->code)),
-      single("grpc-message", failure->message, failure->message_len),
-      single("grpc-status-details-bin", failure->details, failure->details_len),
-      common("grpc-accept-encoding", "identity"),
   };
-  size_t num = sizeof(headers) / sizeof(headers[0]) - (stream->compressed ? 0 : 1);
+  failure_fields(headers + 2, failure);
+  headers[2 + STATUS_FIELDS] = common("grpc-accept-encoding", "identity");
+  size_t num = 2 + STATUS_FIELDS + (stream->compressed ? 1 : 0);
+  stream->submitted = true;
+  stream->stopped = stream->stopped || stream->stage == GRPC_STREAMS;
   submitted(stream->connection, nghttp2_submit_response(stream->connection->grpc->session,
                                                         stream->id, headers, num, NULL));
+}
+
+// What was sent before it goes first.
+static void fail_later(struct grpc_stream *stream, const struct grpc_failure *failure) {
+  stream->failure = malloc(sizeof(*failure));
+  if (stream->failure == NULL) {
+    connection_reject(stream->connection, "out of memory");
+    return;
+  }
+  *stream->failure = *failure;
+  end_answers(stream);
 }
 
 void grpc_fail(struct connection *connection, uint32_t stream_id, enum status_code code,
@@ -250,9 +370,13 @@ void grpc_fail(struct connection *connection, uint32_t stream_id, enum status_co
   if (stream == NULL) {
     return;
   }
-  struct failure failure;
+  struct grpc_failure failure;
   write_failure(&failure, code, text);
-  submit_failure(stream, &failure);
+  if (stream->submitted) {
+    fail_later(stream, &failure);
+  } else {
+    submit_failure(stream, &failure);
+  }
 }
 
 void grpc_answer_http(struct grpc_stream *stream, const char *status) {

@@ -82,9 +82,25 @@ static status_t judge(const struct grpc_stream *stream, struct sentence *why) {
   return OK_STATUS;
 }
 
+// An unknown method is refused when the call is to begin, as for ttrpc.
+static bool opens(const struct grpc_stream *stream) {
+  struct slice service;
+  struct slice name;
+  const struct dispatch *dispatch = stream->connection->home->server->dispatch;
+  if (!grpc_path_parse(slice_of(stream->headers.path, stream->headers.path_len), &service, &name)) {
+    return false;
+  }
+  const struct method *method = dispatch_find(dispatch, service, name);
+  return method != NULL && method->kind == METHOD_BOTH_SEND;
+}
+
 static void judge_call(struct grpc_stream *stream) {
   struct sentence why;
   status_t status = judge(stream, &why);
+  if (status_ok(status) && opens(stream)) {
+    grpc_stream_open(stream);
+    return;
+  }
   if (status_ok(status)) {
     stream->stage = GRPC_MESSAGE;
     return;

@@ -28,6 +28,8 @@ enum {
   // as it is stored, which is after it was charged.
   GRPC_STREAM_WINDOW = 256 << 10,
   GRPC_CONNECTION_WINDOW = 1 << 20,
+  // A streaming call's handler has less than this before it: let more come.
+  GRPC_INBOX_LOW = 64 << 10,
   // Counted as HTTP/2 does, with 32 bytes for each field.
   GRPC_HEADER_LIST_MAX = 8 << 10,
   GRPC_FIELD_OVERHEAD = 32,
@@ -60,6 +62,7 @@ struct grpc_headers {
 enum grpc_stage {
   GRPC_HEADERS,  // are coming
   GRPC_MESSAGE,  // is coming
+  GRPC_STREAMS,  // the call has begun, and messages are coming
   GRPC_CALLED,   // all of the request was there
   GRPC_REFUSED,  // what still comes goes by
 };
@@ -80,9 +83,20 @@ struct grpc_stream {
   struct bytes body;  // what has come of it
   bool compressed;    // it can't be read, and the peer is told what could be
   bool stopped;       // the peer need not send the rest
-  // The answer that is going.
-  struct packed answer;
-  size_t answer_sent;
+  size_t unconsumed;  // bytes of its window that are not given back yet
+  // The answers that are going.
+  struct list answers;           // struct grpc_answer
+  size_t answer_sent;            // bytes of the first
+  size_t waiting;                // bytes of all that are not in the output yet
+  bool submitted;                // HTTP/2 has been given the headers
+  bool over;                     // what waits is the last
+  bool is_stream;                // the call is told what has gone
+  struct grpc_failure *failure;  // the status after it; NULL when all is well
+};
+
+struct grpc_answer {
+  struct list link;
+  struct packed packed;
 };
 
 struct grpc_state {
@@ -116,6 +130,11 @@ void grpc_stream_drop_request(struct grpc_stream *stream);
 void grpc_stream_closed(struct grpc_stream *stream);
 void grpc_stream_free(struct grpc_stream *stream);
 
+// grpc_stream_open begins a call that messages are to come for.
+void grpc_stream_open(struct grpc_stream *stream);
+// grpc_stream_consume gives back so much of its window as there is room for.
+void grpc_stream_consume(struct grpc_stream *stream);
+
 // grpc_headers_add notes one field.
 void grpc_headers_add(struct grpc_headers *headers, struct slice name, struct slice value);
 // grpc_headers_complete goes on to the message, or answers why not.
@@ -131,6 +150,9 @@ status_t grpc_send(struct connection *connection, uint32_t stream_id, struct pac
                    struct sentence *why);
 void grpc_fail(struct connection *connection, uint32_t stream_id, enum status_code code,
                const char *text);
+status_t grpc_send_message(struct connection *connection, uint32_t stream_id, struct packed packed,
+                           struct sentence *why);
+void grpc_finish(struct connection *connection, uint32_t stream_id);
 // grpc_answer_http answers with a status of HTTP's and nothing else.
 void grpc_answer_http(struct grpc_stream *stream, const char *status);
 // grpc_answer_drop gives back what the answer holds.

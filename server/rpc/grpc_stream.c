@@ -30,6 +30,7 @@ struct grpc_stream *grpc_stream_new(struct connection *connection, int32_t id) {
   bytes_init(&stream->body, FRAME_LENGTH_MAX);
   list_init(&stream->link);
   list_init(&stream->incoming);
+  list_init(&stream->answers);
   list_push_back(&connection->grpc->streams, &stream->link);
   list_push_back(&connection->grpc->incoming, &stream->incoming);
   return stream;
@@ -142,7 +143,13 @@ static status_t take_data(struct grpc_stream *stream, struct slice data, struct 
   return take_body(stream, data, why);
 }
 
+static void take_messages(struct grpc_stream *stream, struct slice data);
+
 void grpc_stream_data(struct grpc_stream *stream, struct slice data) {
+  if (stream->stage == GRPC_STREAMS) {
+    take_messages(stream, data);
+    return;
+  }
   if (stream->stage != GRPC_MESSAGE) {
     return;
   }
@@ -178,34 +185,143 @@ static status_t fill_envelope(struct grpc_stream *stream, struct envelope *out,
   if (!grpc_path_parse(slice_of(headers->path, headers->path_len), &out->service, &out->method)) {
     return refuse(why, STATUS_UNIMPLEMENTED, "the path is not /package.Service/Method");
   }
+  return OK_STATUS;
+}
+
+static status_t read_request(struct grpc_stream *stream, struct envelope *out,
+                             struct sentence *why) {
+  TRY(fill_envelope(stream, out, why));
   return check_whole(stream, why);
 }
 
 // The call takes over what is charged. Its answer may be submitted before this returns.
-static void start(struct grpc_stream *stream, const struct envelope *envelope) {
+static void start(struct grpc_stream *stream, const struct envelope *envelope, bool opens) {
   struct attachments none;
   attachments_init(&none, &stream->connection->share->descriptors, stream->connection->share->uid);
   struct request request = {
       .envelope = *envelope,
       .stream_id = (uint32_t)stream->id,
+      .opens = opens,
       .charged = stream->charged,
       .descriptors = &none,
   };
   stream->charged = 0;
-  stream->stage = GRPC_CALLED;
+  stream->stage = opens ? GRPC_STREAMS : GRPC_CALLED;
   call_start(stream->connection, &request);
   grpc_stream_drop_request(stream);
 }
 
+// ---------------------------------------------------------------------------------------------
+// Many messages
+
+static const struct call_cause cause_torn = {STATUS_INVALID_ARGUMENT, COUNTER_frames_malformed,
+                                             "the stream ended in the middle of a message"};
+
+static struct call *call_of(const struct grpc_stream *stream) {
+  return connection_call(stream->connection, (uint32_t)stream->id);
+}
+
+// How long a client takes with its messages is its own affair.
+void grpc_stream_open(struct grpc_stream *stream) {
+  struct sentence why;
+  struct envelope envelope;
+  status_t status = fill_envelope(stream, &envelope, &why);
+  list_remove(&stream->incoming);
+  if (status_ok(status)) {
+    start(stream, &envelope, true);
+  } else {
+    grpc_stream_refuse(stream, status.code, &why);
+  }
+}
+
+static struct slice take_part(struct grpc_stream *stream, struct slice *data) {
+  size_t missing = stream->length - bytes_len(&stream->body);
+  struct slice part = slice_of(data->data, data->len < missing ? data->len : missing);
+  *data = slice_after(*data, part.len);
+  return part;
+}
+
+static void give_message(struct grpc_stream *stream) {
+  struct call *call = call_of(stream);
+  if (call != NULL && call->stream != NULL) {
+    call_receive(call, bytes_peek(&stream->body));
+  }
+  grpc_stream_drop_request(stream);
+  stream->prefix_len = 0;
+  stream->length = 0;
+}
+
+// One that can't be taken ends the call; then the rest goes by.
+static void give_up_messages(struct grpc_stream *stream) {
+  struct call *call = call_of(stream);
+  grpc_stream_drop_request(stream);
+  stream->stage = GRPC_REFUSED;
+  if (call != NULL) {
+    call_cancel(call, &call_cause_message);
+  }
+}
+
+static bool take_more(struct grpc_stream *stream, struct slice *data) {
+  struct sentence why;
+  if (!status_ok(take_prefix(stream, data, &why))) {
+    return false;
+  }
+  struct slice part =
+      stream->prefix_len == GRPC_PREFIX_BYTES ? take_part(stream, data) : slice_of(NULL, 0);
+  return part.len == 0 || status_ok(store(stream, part));
+}
+
+static bool is_whole(const struct grpc_stream *stream) {
+  return stream->prefix_len == GRPC_PREFIX_BYTES && bytes_len(&stream->body) == stream->length;
+}
+
+static void take_messages(struct grpc_stream *stream, struct slice data) {
+  stream->unconsumed += data.len;
+  while (data.len > 0 && stream->stage == GRPC_STREAMS) {
+    if (!take_more(stream, &data)) {
+      give_up_messages(stream);
+    } else if (is_whole(stream)) {
+      give_message(stream);
+    }
+  }
+  grpc_stream_consume(stream);
+}
+
+void grpc_stream_consume(struct grpc_stream *stream) {
+  struct call *call = call_of(stream);
+  bool has_room = call != NULL && call->stream != NULL && call_inbox(call) < GRPC_INBOX_LOW;
+  if (stream->stage == GRPC_STREAMS && has_room && stream->unconsumed > 0) {
+    nghttp2_session_consume_stream(stream->connection->grpc->session, stream->id,
+                                   stream->unconsumed);
+    stream->unconsumed = 0;
+  }
+}
+
+static void end_messages(struct grpc_stream *stream) {
+  struct call *call = call_of(stream);
+  bool torn = stream->prefix_len > 0;
+  grpc_stream_drop_request(stream);
+  stream->stage = GRPC_CALLED;
+  if (call != NULL && torn) {
+    call_cancel(call, &cause_torn);
+  } else if (call != NULL && call->stream != NULL) {
+    call_half_close(call);
+  }
+}
+
 void grpc_stream_complete(struct grpc_stream *stream) {
+  if (stream->stage == GRPC_STREAMS) {
+    end_messages(stream);
+    return;
+  }
   if (stream->stage != GRPC_MESSAGE) {
     return;
   }
   struct sentence why;
   struct envelope envelope;
-  status_t status = fill_envelope(stream, &envelope, &why);
+  status_t status = read_request(stream, &envelope, &why);
   if (status_ok(status)) {
-    start(stream, &envelope);
+    start(stream, &envelope, false);
   } else {
     grpc_stream_refuse(stream, status.code, &why);
   }

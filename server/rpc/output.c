@@ -46,8 +46,18 @@ static void queued(struct connection *connection) {
   output_wake(connection);
 }
 
+// Where nothing waits for windows, what was sent is gone when all is.
+static void tell_streams(struct connection *connection) {
+  LIST_FOR(link, &connection->calls) {
+    call_all_gone(LIST_ENTRY(link, struct call, link));
+  }
+}
+
 // Nothing is on its way to the socket; what waits for the peer's windows is still to be sent.
 static void rest(struct connection *connection) {
+  if (connection->num_streams > 0 && connection->codec->fill == NULL) {
+    tell_streams(connection);
+  }
   set_unsent(connection, connection->waiting > 0);
   if (connection->paused && connection->state == CONNECTION_OPEN) {
     connection->paused = false;
@@ -233,7 +243,7 @@ static void log_unread(struct connection *connection) {
   }
 }
 
-void output_append_failure(struct connection *connection, struct slice frame) {
+void output_append_status(struct connection *connection, struct slice frame) {
   uint64_t max = connection->home->server->limits.queued_bytes + OUTPUT_RESERVE;
   if (stream_unsent(connection->stream) + frame.len <= max &&
       status_ok(bytes_append(stream_output(connection->stream), frame))) {

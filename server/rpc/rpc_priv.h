@@ -7,8 +7,8 @@
 //   server.c      starts and stops on every worker          connection.c  one peer's socket
 //   codec.h       what a protocol is: ttrpc.c, grpc.c        output.c      answers on their way out
 //   admit.c       from a request to a running handler        call.c        the handler's side of a
-//   call frame, envelope, wire, text, dispatch, attachments, ceiling, credentials: know none of
-//   this
+//   call; call_stream.c of a streaming one. frame, envelope, wire, text, dispatch, attachments,
+//   ceiling, credentials: know none of this
 #ifndef TLSAGENT_SERVER_RPC_RPC_PRIV_H_
 #define TLSAGENT_SERVER_RPC_RPC_PRIV_H_
 
@@ -154,6 +154,7 @@ struct connection {
   struct grpc_state *grpc;  // grpc_priv.h; NULL unless that is what is spoken
   struct list calls;
   size_t num_calls;
+  size_t num_streams;  // of them are streaming calls
   struct task flush;
   uint64_t charged;  // of share->reply_bytes, for answers on their way
   uint64_t waiting;  // bytes of answers that the codec keeps until the peer has room for them
@@ -189,8 +190,8 @@ status_t output_append_reply(struct connection *connection, uint32_t stream_id,
 // Takes fd over, the memory, and the charge.
 status_t output_append_packed(struct connection *connection, struct packed packed, int fd,
                               struct sentence *why);
-// output_append_failure queues a status. A connection that can't even take that is closed.
-void output_append_failure(struct connection *connection, struct slice frame);
+// output_append_status queues the end of a call. A connection that can't even take that is closed.
+void output_append_status(struct connection *connection, struct slice frame);
 // packed_free wipes and frees it; the charge is the caller's to give back.
 void packed_free(struct packed packed);
 
@@ -230,6 +231,7 @@ extern const struct call_cause call_cause_cancelled;
 extern const struct call_cause call_cause_deadline;
 extern const struct call_cause call_cause_lost;
 extern const struct call_cause call_cause_data;
+extern const struct call_cause call_cause_message;  // of a streaming call
 
 struct call {
   uint32_t magic;
@@ -263,6 +265,7 @@ struct call {
   void *state;
   struct arena arena;
   struct attachments descriptors;
+  struct call_stream *stream;  // NULL for a unary call
   // The answer: packed, or a status with a sentence.
   enum status_code code;
   struct sentence why;
@@ -270,17 +273,53 @@ struct call {
   int fd;
 };
 
+enum {
+  // Bytes of messages that wait for their handler, before another one ends the call.
+  CALL_INBOX_MAX = 1 << 20,
+  // Bytes that a handler may send before it has to wait.
+  CALL_WINDOW = 128 << 10,
+};
+
+// What a streaming call has beside the rest (call_stream.c).
+struct call_stream {
+  struct call *call;
+  // Home's.
+  struct bytes inbox;  // messages that wait, each behind its length as a uint32_t
+  uint64_t charged;    // of share->request_bytes, for them
+  bool closed;         // the client sends no more
+  bool errand_out;     // with the handler, or on its way
+  bool room_out;
+  bool pumping;
+  uint64_t unsent;  // bytes sent by the handler that are with the codec
+  uint64_t gone;    // that are not any more, which it was not told
+  struct task room_task;
+  // What travels.
+  struct message errand;
+  struct packed payload;  // a message, or
+  bool closes;            // the news that there are no more
+  struct message room;
+  uint64_t credit;
+  // Where the call is.
+  const struct call_events *events;
+  struct arena arena;  // of the message that is being handled
+  bool holding;        // the errand is here, and no message is wanted
+  bool in_handler;
+  bool full;
+  uint64_t out;  // bytes sent that are not known to be gone
+};
+
 // What a codec found a request to be.
 struct request {
   struct envelope envelope;
   uint32_t stream_id;
+  bool opens;                       // messages are to come, and none has yet
   uint64_t charged;                 // of share->request_bytes, the call's from now on
   struct attachments *descriptors;  // the call's from now on
 };
 
 // admit_check_stage tells whether a new call is welcome now, or why not.
 status_t admit_check_stage(const struct connection *connection, struct sentence *why);
-// call_start runs the request's handler, or answers why not.
+// call_start runs the request's handler, or answers why not. With opens the client goes on to send.
 void call_start(struct connection *connection, const struct request *request);
 
 // call_alloc takes a spare call or makes one, blank but for its arena; NULL without memory.
@@ -292,6 +331,28 @@ void call_spares_free(struct rpc_home *home);
 // call_cancel tells the handler, wherever it is, that nobody waits any more. On home; the call may
 // be gone after this.
 void call_cancel(struct call *call, const struct call_cause *cause);
+// call_note_cause is that where the call is, for a cause that is found there.
+void call_note_cause(struct call *call, const struct call_cause *cause);
+
+// call_stream_new gives a call what streaming takes; call_stream_free takes it away.
+status_t call_stream_new(struct call *call);
+void call_stream_free(struct call *call);
+// call_stream_is_away tells whether something of it is still under way, or at work.
+bool call_stream_is_away(const struct call *call);
+// call_stream_ended sends home what the handler holds.
+void call_stream_ended(struct call *call);
+// call_release_if_over frees a call that has ended, once nothing of it is under way.
+void call_release_if_over(struct call *call);
+
+// What a codec tells of a streaming call, on home: a message has come; no more will; of what was
+// sent so many bytes have gone, or all. The call may be gone after each. call_inbox is how much
+// waits.
+void call_receive(struct call *call, struct slice payload);
+void call_half_close(struct call *call);
+void call_gone(struct call *call, size_t len);
+void call_all_gone(struct call *call);
+size_t call_inbox(const struct call *call);
+
 // call_fail_for is call_fail with a sentence that is written already.
 void call_fail_for(struct call *call, enum status_code code, const struct sentence *why);
 

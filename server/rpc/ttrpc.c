@@ -42,9 +42,6 @@ static status_t check_stream_id(struct ttrpc_state *state, uint32_t id, struct s
 static status_t check_shape(const struct connection *connection, const struct frame_header *header,
                             struct sentence *why) {
   uint64_t max = connection->home->server->limits.frame_bytes;
-  if ((header->flags & FRAME_REMOTE_OPEN) != 0) {
-    return refuse(why, STATUS_UNIMPLEMENTED, "streaming calls are not implemented");
-  }
   if (header->length > max) {
     return refuse(why, STATUS_RESOURCE_EXHAUSTED,
                   "a frame of %" PRIu32 " bytes is larger than limit \"frame_bytes\" (%" PRIu64 ")",
@@ -77,15 +74,33 @@ static void begin_request(struct connection *connection, const struct frame_head
   }
 }
 
-// All calls are unary: data belongs to none. The call it claims to be for ends, with one answer.
-static void begin_data(struct connection *connection, const struct frame_header *header) {
+// Data for no call is answered, but for one that is over by now: its end is on its way.
+static void refuse_data(struct connection *connection, const struct frame_header *header) {
   frame_skip(&connection->ttrpc.reader);
-  struct call *call = connection_call(connection, header->stream_id);
-  if (call != NULL) {
-    call_cancel(call, &call_cause_data);
-    return;
-  }
   output_failure(connection, header->stream_id, STATUS_INVALID_ARGUMENT, call_cause_data.text);
+}
+
+static status_t judge_data(struct connection *connection, const struct frame_header *header,
+                           struct sentence *why) {
+  TRY(check_shape(connection, header, why));
+  TRY(take_or_refuse(&connection->share->request_bytes, header->length, why));
+  connection->ttrpc.charged = header->length;
+  return OK_STATUS;
+}
+
+// A unary call that data claims to be for ends, with one answer.
+static void begin_data(struct connection *connection, const struct frame_header *header) {
+  struct sentence why;
+  struct call *call = connection_call(connection, header->stream_id);
+  if (call == NULL) {
+    refuse_data(connection, header);
+  } else if (call->stream == NULL || call->method->kind != METHOD_BOTH_SEND) {
+    frame_skip(&connection->ttrpc.reader);
+    call_cancel(call, &call_cause_data);
+  } else if (!status_ok(judge_data(connection, header, &why))) {
+    frame_skip(&connection->ttrpc.reader);
+    call_cancel(call, &call_cause_message);
+  }
 }
 
 static void begin_frame(struct connection *connection) {
@@ -103,11 +118,27 @@ static void begin_frame(struct connection *connection) {
   }
 }
 
-static void complete_frame(struct connection *connection, struct slice body) {
+// The call may have ended while its data came.
+static void complete_data(struct connection *connection, struct slice body) {
+  const struct frame_header header = connection->ttrpc.reader.header;
+  struct call *call = connection_call(connection, header.stream_id);
+  uncharge(connection);
+  if (call != NULL && (header.flags & FRAME_NO_DATA) == 0) {
+    call_receive(call, body);
+    call = connection_call(connection, header.stream_id);
+  }
+  if (call != NULL && (header.flags & FRAME_REMOTE_CLOSED) != 0) {
+    call_half_close(call);
+  }
+}
+
+static void complete_request(struct connection *connection, struct slice body) {
   struct ttrpc_state *state = &connection->ttrpc;
   uint32_t stream_id = state->reader.header.stream_id;
-  struct request request = {
-      .stream_id = stream_id, .charged = state->charged, .descriptors = &state->descriptors};
+  struct request request = {.stream_id = stream_id,
+                            .opens = (state->reader.header.flags & FRAME_REMOTE_OPEN) != 0,
+                            .charged = state->charged,
+                            .descriptors = &state->descriptors};
   if (!envelope_parse(body, &request.envelope)) {
     counter_add(COUNTER_frames_malformed, 1);
     uncharge(connection);
@@ -117,6 +148,14 @@ static void complete_frame(struct connection *connection, struct slice body) {
   }
   state->charged = 0;
   call_start(connection, &request);
+}
+
+static void complete_frame(struct connection *connection, struct slice body) {
+  if (connection->ttrpc.reader.header.type == FRAME_DATA) {
+    complete_data(connection, body);
+  } else {
+    complete_request(connection, body);
+  }
 }
 
 static void no_memory(struct connection *connection) {
@@ -197,13 +236,45 @@ static void ttrpc_fail(struct connection *connection, uint32_t stream_id, enum s
                        const char *text) {
   uint8_t frame[FAILURE_FRAME_MAX];
   size_t size = failure_write(frame, stream_id, code, text);
-  output_append_failure(connection, slice_of(frame, size));
+  output_append_status(connection, slice_of(frame, size));
 }
 
 static status_t ttrpc_send(struct connection *connection, uint32_t stream_id, struct packed packed,
                            int fd, struct sentence *why) {
   (void)stream_id;  // it is in the frame
   return output_append_packed(connection, packed, fd, why);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Streaming: messages are bare in data frames, and a good end is one without.
+
+static struct reply_size ttrpc_measure_message(const ProtobufCMessage *message) {
+  size_t payload = protobuf_c_message_get_packed_size(message);
+  return (struct reply_size){
+      .payload = payload,
+      .frame = payload > FRAME_LENGTH_MAX ? SIZE_MAX : FRAME_HEADER_BYTES + payload,
+  };
+}
+
+static void ttrpc_pack_message(uint8_t *out, struct reply_size size, uint32_t stream_id,
+                               const ProtobufCMessage *message) {
+  struct frame_header header = {
+      .length = (uint32_t)size.payload, .stream_id = stream_id, .type = FRAME_DATA};
+  frame_header_write(out, &header);
+  protobuf_c_message_pack(message, out + FRAME_HEADER_BYTES);
+}
+
+static status_t ttrpc_send_message(struct connection *connection, uint32_t stream_id,
+                                   struct packed packed, struct sentence *why) {
+  return ttrpc_send(connection, stream_id, packed, -1, why);
+}
+
+static void ttrpc_finish(struct connection *connection, uint32_t stream_id) {
+  uint8_t frame[FRAME_HEADER_BYTES];
+  struct frame_header header = {
+      .stream_id = stream_id, .type = FRAME_DATA, .flags = FRAME_REMOTE_CLOSED | FRAME_NO_DATA};
+  frame_header_write(frame, &header);
+  output_append_status(connection, slice_of(frame, sizeof(frame)));
 }
 
 const struct codec codec_ttrpc = {
@@ -219,4 +290,8 @@ const struct codec codec_ttrpc = {
     .reply = output_append_reply,
     .send = ttrpc_send,
     .fail = ttrpc_fail,
+    .measure_message = ttrpc_measure_message,
+    .pack_message = ttrpc_pack_message,
+    .send_message = ttrpc_send_message,
+    .finish = ttrpc_finish,
 };

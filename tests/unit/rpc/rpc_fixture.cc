@@ -376,6 +376,136 @@ static void Hog(struct call *call) {
   ReplyAny(call, block == nullptr ? "false" : "true");
 }
 
+// ---------------------------------------------------------------------------------------------
+// Toys with many messages
+
+struct Toy {
+  int num;
+  int max;
+  std::string *value;
+  bool over;
+};
+
+static Toy *ToyOf(struct call *call) {
+  return (Toy *)call_state(call);
+}
+
+static enum call_sent SendAny(struct call *call, const std::string &type_url,
+                              const std::string &value) {
+  Ttrpc__Any any = TTRPC__ANY__INIT;
+  any.type_url = (char *)type_url.c_str();
+  any.value = {value.size(), (uint8_t *)value.data()};
+  return call_send(call, &any.base);
+}
+
+static void Forget(struct call *call) {
+  delete ToyOf(call)->value;
+  Count(&g_parked, -1);
+}
+
+static void ForgetCancelled(struct call *call) {
+  Forget(call);
+  Count(&g_told, 1);
+  call_fail(call, STATUS_CANCELLED, "told");
+}
+
+static void Finish(struct call *call) {
+  Forget(call);
+  call_on_cancel(call, nullptr);
+  call_end(call);
+}
+
+static void Remember(struct call *call, const struct call_events *events, int max = 0,
+                     const std::string &value = "") {
+  Toy *toy = (Toy *)arena_alloc(call_arena(call), sizeof(Toy));
+  *toy = {0, max, new std::string(value), false};
+  Count(&g_parked, 1);
+  call_set_state(call, toy);
+  call_stream(call, events);
+  call_on_cancel(call, ForgetCancelled);
+}
+
+static void SendNumbers(struct call *call) {
+  Toy *toy = ToyOf(call);
+  enum call_sent sent = CALL_ROOM;
+  while (toy->num < toy->max && sent == CALL_ROOM) {
+    sent = SendAny(call, std::to_string(toy->num++), *toy->value);
+  }
+  if (sent == CALL_OVER || (sent == CALL_ROOM && toy->num == toy->max)) {
+    Finish(call);
+  }
+}
+
+static void SendNumbersOn(struct call *call) {
+  SendNumbers(call);
+}
+
+static void StartCount(struct call *call) {
+  static const struct call_events events = {nullptr, nullptr, SendNumbersOn};
+  const Ttrpc__Any *request = RequestOf(call);
+  if (call_is_cancelled(call)) {
+    call_fail(call, STATUS_CANCELLED, "told");
+    return;
+  }
+  Remember(call, &events, atoi(request->type_url),
+           std::string((const char *)request->value.data, request->value.len));
+  SendNumbers(call);
+}
+
+static void Chatter(struct call *call, const ProtobufCMessage *message) {
+  Count(&g_ran, 1);
+  ToyOf(call)->over = call_send(call, message) == CALL_FULL;
+  if (!ToyOf(call)->over) {
+    call_want(call);
+  }
+}
+
+static void StartChat(struct call *call) {
+  static const struct call_events events = {Chatter, Finish, [](struct call *room) {
+                                              ToyOf(room)->over = false;
+                                              call_want(room);
+                                            }};
+  if (call_is_cancelled(call)) {
+    call_fail(call, STATUS_CANCELLED, "told");
+    return;
+  }
+  Remember(call, &events);
+  call_want(call);
+}
+
+static void StartSum(struct call *call) {
+  static const struct call_events events = {[](struct call *more, const ProtobufCMessage *) {
+                                              ToyOf(more)->num++;
+                                              call_want(more);
+                                            },
+                                            [](struct call *closed) {
+                                              SendAny(closed, std::to_string(ToyOf(closed)->num),
+                                                      "");
+                                              Finish(closed);
+                                            },
+                                            nullptr};
+  Remember(call, &events);
+  call_want(call);
+}
+
+static void StartRefuse(struct call *call) {
+  static const struct call_events events = {[](struct call *one, const ProtobufCMessage *message) {
+                                              call_send(one, message);
+                                              Forget(one);
+                                              call_fail(one, STATUS_NOT_FOUND, "no more of this");
+                                            },
+                                            Finish, nullptr};
+  Remember(call, &events);
+  call_want(call);
+}
+
+static void StartSink(struct call *call) {
+  static const struct call_events events = {
+      [](struct call *, const ProtobufCMessage *) { Count(&g_ran, 1); }, Finish, nullptr};
+  Remember(call, &events);
+  call_want(call);
+}
+
 template <void (*Run)(struct call *)>
 static void Here(struct call *call, const ProtobufCMessage *request) {
   EXPECT_EQ(request, call_request(call));
@@ -390,19 +520,40 @@ static void There(struct call *call, const ProtobufCMessage *) {
 
 #define TOY(name, handle) \
   { "toy.Toy", name, &ttrpc__any__descriptor, handle }
+#define MANY(name, start, kind)                                         \
+  {"toy.Toy", name, &ttrpc__any__descriptor, Here<start>, kind}, {      \
+    "toy.Toy", name "Away", &ttrpc__any__descriptor, There<start>, kind \
+  }
 static const struct method kMethods[] = {
-    TOY("Echo", Here<Echo>),       TOY("Away", There<Echo>),
-    TOY("Fail", Here<Fail>),       TOY("FailAway", There<Fail>),
-    TOY("Big", Here<Big>),         TOY("BigAway", There<Big>),
-    TOY("Park", Here<Park>),       TOY("ParkAway", There<Park>),
-    TOY("Deaf", Here<Deaf>),       TOY("DeafAway", There<Deaf>),
-    TOY("Answers", Here<Answers>), TOY("AnswersAway", There<Answers>),
-    TOY("Token", Here<Token>),     TOY("Fds", Here<Fds>),
-    TOY("FdsAway", There<Fds>),    TOY("LeaveFds", Here<LeaveFds>),
-    TOY("GiveFd", Here<GiveFd>),   TOY("GiveAway", There<GiveFd>),
-    TOY("Cancel", Here<Cancel>),   TOY("Deadline", Here<Deadline>),
-    TOY("Hog", Here<Hog>),         TOY("BusyAway", There<Busy>),
+    TOY("Echo", Here<Echo>),
+    TOY("Away", There<Echo>),
+    TOY("Fail", Here<Fail>),
+    TOY("FailAway", There<Fail>),
+    TOY("Big", Here<Big>),
+    TOY("BigAway", There<Big>),
+    TOY("Park", Here<Park>),
+    TOY("ParkAway", There<Park>),
+    TOY("Deaf", Here<Deaf>),
+    TOY("DeafAway", There<Deaf>),
+    TOY("Answers", Here<Answers>),
+    TOY("AnswersAway", There<Answers>),
+    TOY("Token", Here<Token>),
+    TOY("Fds", Here<Fds>),
+    TOY("FdsAway", There<Fds>),
+    TOY("LeaveFds", Here<LeaveFds>),
+    TOY("GiveFd", Here<GiveFd>),
+    TOY("GiveAway", There<GiveFd>),
+    TOY("Cancel", Here<Cancel>),
+    TOY("Deadline", Here<Deadline>),
+    TOY("Hog", Here<Hog>),
+    TOY("BusyAway", There<Busy>),
+    MANY("Count", StartCount, METHOD_SERVER_SENDS),
+    MANY("Chat", StartChat, METHOD_BOTH_SEND),
+    MANY("Sum", StartSum, METHOD_BOTH_SEND),
+    MANY("Refuse", StartRefuse, METHOD_BOTH_SEND),
+    MANY("Sink", StartSink, METHOD_BOTH_SEND),
 };
+#undef MANY
 #undef TOY
 
 // ---------------------------------------------------------------------------------------------

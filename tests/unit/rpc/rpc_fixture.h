@@ -95,6 +95,11 @@ class Client {
 //   Cancel           cancels stream type_url: "true" or "false"
 //   Deadline         "never" or how many milliseconds there are
 //   Hog              allocates type_url bytes from the call's arena: "true" or "false"
+// And these, with many messages; each has a sibling ...Away on another worker:
+//   Count            sends type_url many, numbered, as there is room; value of each is as in the
+//   request Chat             answers each message with itself, until the client sends no more Sum
+//   takes all, and then sends how many there were Refuse           answers one message, and then
+//   fails with NOT_FOUND Sink             takes one message, and no more
 class Rpc : public testing::Test {
  protected:
   Rpc();
