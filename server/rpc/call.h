@@ -99,6 +99,8 @@ struct call_events {
   void (*on_half_close)(struct call *call);
   // There is room again after call_send said CALL_FULL.
   void (*on_room)(struct call *call);
+  // The daemon stops and waits for calls to end: those that wouldn't should. NULL where they do.
+  void (*on_drain)(struct call *call);
 };
 
 // call_stream says who hears it, before anything is wanted or sent.

@@ -379,7 +379,7 @@ enum call_sent call_send(struct call *call, const ProtobufCMessage *message) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Room
+// Room, and the end of service
 
 static void take_credit(struct call *call, uint64_t credit) {
   struct call_stream *stream = call->stream;
@@ -390,30 +390,49 @@ static void take_credit(struct call *call, uint64_t credit) {
   }
 }
 
+// Each may end the call.
+static void take_news(struct call *call) {
+  struct call_stream *stream = call->stream;
+  if (!call->ended) {
+    take_credit(call, stream->credit);
+  }
+  if (!call->ended && stream->drains && stream->events->on_drain != NULL) {
+    stream->events->on_drain(call);
+  }
+}
+
+static void load_news(struct call_stream *stream) {
+  stream->credit = stream->gone;
+  stream->drains = stream->draining;
+  stream->gone = 0;
+  stream->draining = false;
+}
+
 static void on_room_back(struct message *message);
 
 static void on_room(struct message *message) {
   struct call_stream *stream = LIST_ENTRY(message, struct call_stream, room);
-  if (!stream->call->ended) {
-    take_credit(stream->call, stream->credit);
-  }
+  take_news(stream->call);
   stream->room.run = on_room_back;
   worker_post(stream->call->home->worker, &stream->room);
 }
 
 // Bytes that have gone are told in large pieces, or when there are no more.
+static bool has_news(const struct call_stream *stream) {
+  return stream->draining || stream->gone >= CALL_WINDOW / 2 ||
+         (stream->gone > 0 && stream->unsent == 0);
+}
+
 static void tell_room(struct call *call) {
   struct call_stream *stream = call->stream;
-  if (call->home_again || stream->gone == 0 ||
-      (stream->gone < CALL_WINDOW / 2 && stream->unsent > 0)) {
+  if (call->home_again || !has_news(stream)) {
     return;
   }
   if (is_home(call)) {
     task_schedule(call->home->loop, &stream->room_task, TASK_DATA);
   } else if (!stream->room_out) {
     stream->room_out = true;
-    stream->credit = stream->gone;
-    stream->gone = 0;
+    load_news(stream);
     stream->room.run = on_room;
     worker_post(call->at, &stream->room);
   }
@@ -430,12 +449,21 @@ static void on_room_back(struct message *message) {
   }
 }
 
+// The call stays for as long as its handler is told.
 static void run_room_task(struct task *task) {
   struct call_stream *stream = LIST_ENTRY(task, struct call_stream, room_task);
-  uint64_t credit = stream->gone;
-  stream->gone = 0;
-  if (!stream->call->ended) {
-    take_credit(stream->call, credit);
+  struct call *call = stream->call;
+  load_news(stream);
+  stream->pumping = true;
+  take_news(call);
+  stream->pumping = false;
+  pump(call);
+}
+
+void call_drain(struct call *call) {
+  if (call->stream != NULL) {
+    call->stream->draining = true;
+    tell_room(call);
   }
 }
 

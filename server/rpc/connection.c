@@ -78,6 +78,9 @@ void connection_drain(struct connection *connection) {
       connection->codec->drain != NULL) {
     connection->codec->drain(connection);
   }
+  LIST_FOR(link, &connection->calls) {
+    call_drain(LIST_ENTRY(link, struct call, link));
+  }
 }
 
 static void count_out(struct connection *connection) {

@@ -289,6 +289,7 @@ struct call_stream {
   bool closed;         // the client sends no more
   bool errand_out;     // with the handler, or on its way
   bool room_out;
+  bool draining;  // the handler is to be told, beside what has gone
   bool pumping;
   uint64_t unsent;  // bytes sent by the handler that are with the codec
   uint64_t gone;    // that are not any more, which it was not told
@@ -299,6 +300,7 @@ struct call_stream {
   bool closes;            // the news that there are no more
   struct message room;
   uint64_t credit;
+  bool drains;
   // Where the call is.
   const struct call_events *events;
   struct arena arena;  // of the message that is being handled
@@ -351,6 +353,8 @@ void call_receive(struct call *call, struct slice payload);
 void call_half_close(struct call *call);
 void call_gone(struct call *call, size_t len);
 void call_all_gone(struct call *call);
+// call_drain tells a streaming call that the daemon stops. Harmless for others.
+void call_drain(struct call *call);
 size_t call_inbox(const struct call *call);
 
 // call_fail_for is call_fail with a sentence that is written already.

@@ -1,5 +1,7 @@
 // The table of methods: the architecture of the service on one screen.
 
+#include "proto/grpc/health/v1/health.pb-c.h"
+#include "proto/grpc/reflection/v1/reflection.pb-c.h"
 #include "server/ring/closer.h"
 #include "server/service/private.h"
 
@@ -24,6 +26,11 @@ size_t service_await_relays(clock_time until) {
 #define CONTEXT          "tlsagent.v1.ContextService"
 #define SESSION          "tlsagent.v1.SessionService"
 #define RELAY            "tlsagent.v1.RelayService"
+#define HEALTH           "grpc.health.v1.Health"
+#define REFLECTION       "grpc.reflection.v1.ServerReflection"
+#define REFLECTION_ALPHA "grpc.reflection.v1alpha.ServerReflection"
+#define HEALTH_REQUEST   &grpc__health__v1__health_check_request__descriptor
+#define QUESTION         &grpc__reflection__v1__server_reflection_request__descriptor
 #define REQUEST(message) &tlsagent__v1__##message##_request__descriptor
 
 // Methods of the .proto files that are not here answer UNIMPLEMENTED.
@@ -70,6 +77,10 @@ static const struct method methods[] = {
     {RELAY, "Describe", REQUEST(describe_listener), relay_describe, METHOD_UNARY},
     {RELAY, "Next", REQUEST(next_ends), relay_next, METHOD_UNARY},
     {RELAY, "Close", REQUEST(close_listener), relay_close_listener, METHOD_UNARY},
+    {HEALTH, "Check", HEALTH_REQUEST, health_check, METHOD_UNARY},
+    {HEALTH, "Watch", HEALTH_REQUEST, health_watch, METHOD_SERVER_SENDS},
+    {REFLECTION, "ServerReflectionInfo", QUESTION, reflection_info, METHOD_BOTH_SEND},
+    {REFLECTION_ALPHA, "ServerReflectionInfo", QUESTION, reflection_info, METHOD_BOTH_SEND},
 };
 
 const struct method *service_methods(size_t *out_num) {

@@ -56,6 +56,9 @@ size_t payload_max(void);
 
 // Handlers, one per row of the table.
 #define HANDLER(name) void name(struct call *call, const ProtobufCMessage *request)
+HANDLER(health_check);
+HANDLER(health_watch);
+HANDLER(reflection_info);
 HANDLER(agent_ping);
 HANDLER(agent_hello);
 HANDLER(agent_info);

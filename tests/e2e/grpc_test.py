@@ -1,9 +1,11 @@
 """gRPC: can a stock client do what ttrpc's clients do, and does the daemon bear what other peers of HTTP/2 do?"""
 
+import importlib.util
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import unittest
 
@@ -14,7 +16,24 @@ import pki
 import session as sessions
 import timing
 from e2e import Cases, Code, Daemon, E2ETest, RpcError, each
+from google.protobuf import descriptor_pb2, descriptor_pool
 from tlsagent.v1 import agent_pb2, common_pb2, session_pb2
+
+
+def module_of(path):
+    """A module that protoc has made. Not by its name: "grpc" is grpcio's."""
+    for directory in sys.path:
+        file = os.path.join(directory, path)
+        if os.path.exists(file):
+            spec = importlib.util.spec_from_file_location(path.replace("/", "_")[:-len(".py")], file)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    raise ImportError(path)
+
+
+health_pb2 = module_of("grpc/health/v1/health_pb2.py")
+REFLECTION = {version: module_of(f"grpc/reflection/{version}/reflection_pb2.py") for version in ("v1", "v1alpha")}
 
 
 class GrpcTest(E2ETest):
@@ -196,6 +215,67 @@ class Sessions(GrpcTest):
             self.assertEqual(self.daemon.counters()["sessions_made"], before, "it was refused before it began")
 
 
+class Health(GrpcTest):
+    def check(self, service):
+        method = self.grpc.channel.unary_unary("/grpc.health.v1.Health/Check",
+                                               request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                                               response_deserializer=health_pb2.HealthCheckResponse.FromString)
+        return method(health_pb2.HealthCheckRequest(service=service), timeout=timing.PATIENCE).status
+
+    def test_each_service_serves(self):
+        for service in ("", "tlsagent.v1.AgentService", "tlsagent.v1.SessionService", "grpc.health.v1.Health"):
+            self.assertEqual(self.check(service), health_pb2.HealthCheckResponse.SERVING, service)
+
+    def test_one_that_is_not_there_is_not_found(self):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.check("no.Service")
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.NOT_FOUND)
+
+    def test_grpcio_watches_by_itself(self):
+        """With a service config that asks for it a channel is ready only when Watch says that the service serves."""
+        config = '{"healthCheckConfig": {"serviceName": "tlsagent.v1.AgentService"}, "loadBalancingConfig": [{"round_robin": {}}]}'
+        client = self.dial(**{"grpc.service_config": config})
+        grpc.channel_ready_future(client.channel).result(timing.PATIENCE)
+        self.assertEqual(client.agent.Ping(payload=b"ready").payload, b"ready")
+
+
+class Reflection(GrpcTest):
+    def ask(self, version, *questions):
+        pb2 = REFLECTION[version]
+        method = self.grpc.channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                                                 request_serializer=pb2.ServerReflectionRequest.SerializeToString,
+                                                 response_deserializer=pb2.ServerReflectionResponse.FromString)
+        asked = (pb2.ServerReflectionRequest(**question) for question in questions)
+        return list(method(asked, timeout=timing.PATIENCE))
+
+    @each(version=("v1", "v1alpha"))
+    def test_a_client_without_protos_learns_all_of_them(self, version):
+        listed, = self.ask(version, {"list_services": ""})
+        names = [service.name for service in listed.list_services_response.service]
+        self.assertIn("tlsagent.v1.SessionService", names)
+        pool = descriptor_pool.DescriptorPool()
+        known = set()
+        for answer in self.ask(version, *({"file_containing_symbol": name} for name in names)):
+            files = [descriptor_pb2.FileDescriptorProto.FromString(file)
+                     for file in answer.file_descriptor_response.file_descriptor_proto]
+            while files:  # what a file imports comes first
+                ready = [file for file in files if known.issuperset(file.dependency)]
+                self.assertTrue(ready, "an import is missing")
+                for file in ready:
+                    if file.name not in known:
+                        pool.Add(file)
+                        known.add(file.name)
+                files = [file for file in files if file not in ready]
+        for name in names:
+            pool.FindServiceByName(name)
+        ping = pool.FindMethodByName("tlsagent.v1.AgentService.Ping")
+        self.assertEqual(ping.input_type.fields_by_name["payload"].number, 1)
+
+    def test_a_thousand_questions_at_once(self):
+        answers = self.ask("v1", *({"file_by_filename": "tlsagent/v1/session.proto", "host": str(n)} for n in range(1000)))
+        self.assertEqual([answer.valid_host for answer in answers], [str(n) for n in range(1000)])
+
+
 class Endings(Cases):
     """Daemons of their own, for they end."""
 
@@ -210,6 +290,18 @@ class Endings(Cases):
             self.daemon.send_signal(signal.SIGTERM)
             self.assertEqual(self.daemon.wait(), 0)
             self.assertCode(Code.UNAVAILABLE, client.agent.Ping)
+
+    def test_a_watcher_hears_that_the_daemon_stops(self):
+        self.start()
+        with grpc_client.Client(self.daemon.path) as client:
+            watch = client.channel.unary_stream("/grpc.health.v1.Health/Watch",
+                                                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                                                response_deserializer=health_pb2.HealthCheckResponse.FromString)
+            told = watch(health_pb2.HealthCheckRequest(), timeout=timing.PATIENCE)
+            self.assertEqual(next(told).status, health_pb2.HealthCheckResponse.SERVING)
+            self.daemon.send_signal(signal.SIGTERM)
+            self.assertEqual([one.status for one in told], [health_pb2.HealthCheckResponse.NOT_SERVING])
+            self.assertEqual(self.daemon.wait(), 0)
 
     def test_a_connection_past_the_limit_is_told_which(self):
         self.start("--limit", "connections=1")

@@ -122,5 +122,6 @@ def recursive_messages(files):
 
 
 def all_findings(files):
-    findings = [f for file in files.file for f in Checker(file).run()]
+    # What gRPC's own services are called is not ours to say; that a message can't hold itself is.
+    findings = [f for file in files.file if not file.name.startswith("grpc/") for f in Checker(file).run()]
     return findings + recursive_messages(files)

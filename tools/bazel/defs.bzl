@@ -34,6 +34,7 @@ _FEATURES = ["layering_check"]
 
 # All of the server, for the tests that stand on top of it.
 SERVER = [
+    "//proto:grpc_c",
     "//proto:tlsagent_c",
     "//proto:ttrpc",
     "//proto:ttrpc_c",

@@ -57,8 +57,8 @@ def proto_python(name, srcs, **kwargs):
         )
     native.filegroup(name = name, srcs = _outputs(srcs, ["_pb2.py"]), **kwargs)
 
-def descriptor_set(name, srcs, **kwargs):
-    """One FileDescriptorSet of all of srcs, comments included."""
+def descriptor_set(name, srcs, comments = True, **kwargs):
+    """One FileDescriptorSet of all of srcs, with or without their comments."""
     if not srcs:
         native.filegroup(name = name, **kwargs)
         return
@@ -67,6 +67,6 @@ def descriptor_set(name, srcs, **kwargs):
         srcs = srcs,
         outs = [name + ".pb"],
         tool = "@host_tools//:protoc",
-        flags = "--include_imports --include_source_info --descriptor_set_out=$@",
+        flags = "--include_imports %s --descriptor_set_out=$@" % ("--include_source_info" if comments else ""),
         **kwargs
     )

@@ -339,6 +339,10 @@ void VisitAll(struct worker_pool *workers) {
 
 }  // namespace
 
+void Daemon::Drain() {
+  EXPECT_EQ(0u, rpc_server_drain(server_, clock_add(clock_now(), kPatienceMs * NANOS_PER_MILLI)));
+}
+
 void Daemon::Stop() {
   if (server_ == nullptr) {
     return;

@@ -285,6 +285,11 @@ class Daemon : public testing::Test {
   void Start();
   void Stop();
   Client Connect();
+  const std::string &path() const {
+    return path_;
+  }
+  // Lets calls in flight end, and takes no others.
+  void Drain();
   // Connects as another user, which only root can.
   Client ConnectAs(uid_t uid);
 
