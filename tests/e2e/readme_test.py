@@ -18,7 +18,7 @@ from e2e import E2ETest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 README = "README.md"
-PAGES = [README, "docs/ARCHITECTURE.md", "docs/LOAD.md", "docs/PRINCIPLES.md", "docs/THREAT_MODEL.md"]
+PAGES = [README, "docs/ARCHITECTURE.md", "docs/GRPC.md", "docs/LOAD.md", "docs/PRINCIPLES.md", "docs/THREAT_MODEL.md"]
 
 # What the rules say for any folder and any file.
 ANY = ("server/d/x.c", "tests/unit/d/x_test.cc")
@@ -36,8 +36,8 @@ def read(path):
 
 
 def blocks(language):
-    """The fenced blocks of the README in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", read(README), re.S | re.M)
+    """The fenced blocks in a language, of the README and of what it sends readers of other protocols to."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", read(README) + read("docs/GRPC.md"), re.S | re.M)
 
 
 def program(name):
@@ -129,7 +129,7 @@ class Examples(E2ETest):
 
     @classmethod
     def setUpClass(cls):
-        cls.daemon = daemon.Daemon(env={**os.environ, "SSL_CERT_FILE": pki.root().path}).start()
+        cls.daemon = daemon.Daemon("--allow-dial", pki.HOST + ":*", env={**os.environ, "SSL_CERT_FILE": pki.root().path}).start()
 
     def setUp(self):
         super().setUp()
@@ -169,6 +169,10 @@ class Examples(E2ETest):
     def test_python(self):
         self.installed.write("fetch.py", program("fetch.py"))
         self.each_outcome(script("P=PREFIX"))
+
+    def test_grpc(self):
+        self.installed.write("fetch_grpc.py", program("fetch_grpc.py"))
+        self.each_outcome(script("G=PREFIX"))
 
     def test_shell(self):
         for name, content in (("cert.pem", pki.server("ecdsa").chain), ("key.pem", pki.server("ecdsa").key)):

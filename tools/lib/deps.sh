@@ -38,6 +38,7 @@ DEPS_TEST=(
   lld                                # links sanitizers
   nghttp2-client                     # peer
   nginx-light                        # peer
+  protobuf-compiler-grpc             # stubs for the peer
   python3-grpcio                     # peer
   libpython3.11-testsuite            # Python's own tests
   openssl                            # peer
