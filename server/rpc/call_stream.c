@@ -145,15 +145,28 @@ void call_stream_ended(struct call *call) {
 // ---------------------------------------------------------------------------------------------
 // Home: the inbox
 
-static struct packed take_first(struct call_stream *stream) {
+static struct slice first_message(const struct call_stream *stream) {
+  struct slice inbox = bytes_peek(&stream->inbox);
+  struct slice head;
+  struct slice message;
   uint32_t len = 0;
-  memcpy(&len, bytes_peek(&stream->inbox).data, sizeof(len));
+  bool whole = slice_take(&inbox, sizeof(len), &head);
+  assert(whole);
+  memcpy(&len, head.data, sizeof(len));
+  whole = slice_take(&inbox, len, &message);
+  assert(whole);
+  return message;
+}
+
+// Without data when there is no memory for it.
+static struct packed take_first(struct call_stream *stream) {
+  struct slice message = first_message(stream);
+  size_t len = message.len;
   struct packed out = {.data = malloc(len > 0 ? len : 1), .len = len};
-  bytes_consume(&stream->inbox, sizeof(len));
   if (out.data != NULL && len > 0) {
-    memcpy(out.data, bytes_peek(&stream->inbox).data, len);
+    memcpy(out.data, message.data, len);
   }
-  bytes_consume(&stream->inbox, len);
+  bytes_consume(&stream->inbox, sizeof(uint32_t) + len);
   ceiling_give(&stream->call->share->request_bytes, len);
   stream->charged -= len;
   return out;

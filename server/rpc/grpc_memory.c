@@ -21,9 +21,10 @@ static void *take(size_t size, void *user_data) {
   return has_room(memory, size) ? count_in(memory, malloc(size)) : NULL;
 }
 
+// nghttp2 asks for no empty blocks.
 static void *take_zeroed(size_t num, size_t size, void *user_data) {
   struct grpc_memory *memory = user_data;
-  bool fits = size == 0 || (num <= SIZE_MAX / size && has_room(memory, num * size));
+  bool fits = num > 0 && size > 0 && num <= SIZE_MAX / size && has_room(memory, num * size);
   return fits ? count_in(memory, calloc(num, size)) : NULL;
 }
 
