@@ -112,18 +112,19 @@ static status_t take_prefix(struct grpc_stream *stream, struct slice *data, stru
   return stream->prefix_len == GRPC_PREFIX_BYTES ? judge_message(stream, why) : OK_STATUS;
 }
 
-// Room for all of it at once, as far as it may be claimed before it has come.
-static status_t make_room(struct grpc_stream *stream) {
+// Room for all of it, once so much has come that the rest is likely to: growing step by step would
+// copy it several times. Little is claimed for what is only promised.
+static status_t make_room(struct grpc_stream *stream, size_t more) {
   enum { CLAIMED_MAX = 128 << 10 };
   uint8_t *ignored;
-  return bytes_len(&stream->body) > 0
-             ? OK_STATUS
-             : bytes_reserve(&stream->body,
-                             stream->length < CLAIMED_MAX ? stream->length : CLAIMED_MAX, &ignored);
+  size_t have = bytes_len(&stream->body);
+  size_t likely =
+      have + more > CLAIMED_MAX || stream->length < CLAIMED_MAX ? stream->length : CLAIMED_MAX;
+  return bytes_reserve(&stream->body, likely - have, &ignored);
 }
 
 static status_t store(struct grpc_stream *stream, struct slice data) {
-  TRY(make_room(stream));
+  TRY(make_room(stream, data.len));
   return bytes_append(&stream->body, data);
 }
 
