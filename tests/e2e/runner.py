@@ -25,6 +25,8 @@ PROGRAMS = {
     "TLSAGENT_PYTHON_DIR": "client/python",
     "TLSAGENT_LIBRARY_USER": "tests/e2e/c/library",
     "TLSAGENT_C_DIR": "tests/e2e/c",
+    "TLSAGENT_EXAMPLES": "client/examples",
+    "TLSAGENT_PROTO": "proto",
 }
 # What tests import: the modules they share, and tlsagent.v1.*_pb2 and ttrpc.*_pb2.
 MODULES = ["tests/e2e/lib", "proto"]

@@ -35,6 +35,7 @@ DEPS_TEST=(
   golang-github-codahale-hdrhistogram-dev # compares
   golang-github-containerd-ttrpc-dev # peer
   libclang-rt-dev                    # sanitizers
+  libgrpc++-dev                      # peer
   lld                                # links sanitizers
   nghttp2-client                     # peer
   nginx-light                        # peer

@@ -1,5 +1,6 @@
-// AgentService.Ping by gRPC C++, for what ours is measured beside: echo_server callback|async ADDRESS.
-// The service is the one of our .proto file, so that both servers are asked the same bytes.
+// AgentService.Ping by gRPC C++, for what ours is measured beside: echo_server callback|async
+// ADDRESS. The service is the one of our .proto file, so that both servers are asked the same
+// bytes.
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>

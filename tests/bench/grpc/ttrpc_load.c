@@ -1,5 +1,6 @@
-// AgentService.Ping by ttrpc, so many calls in flight on one connection: ttrpc_load PATH CALLS BYTES
-// IN_FLIGHT. Prints the seconds that they took, and with one in flight how long each, as JSON.
+// AgentService.Ping by ttrpc, so many calls in flight on one connection: ttrpc_load PATH CALLS
+// BYTES IN_FLIGHT. Prints the seconds that they took, and with one in flight how long each, as
+// JSON.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -93,9 +94,8 @@ int main(int argc, char **argv) {
   if (client == NULL) {
     return 1;
   }
-  const bool good = in_flight == 1
-                        ? run_one_by_one(client, calls, (size_t)payload)
-                        : run_together(client, calls, (size_t)payload, in_flight);
+  const bool good = in_flight == 1 ? run_one_by_one(client, calls, (size_t)payload)
+                                   : run_together(client, calls, (size_t)payload, in_flight);
   raw_close(client);
   return good ? 0 : 1;
 }
