@@ -75,8 +75,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.conn.SetReadDeadline(t)
 }
 
-// SetWriteDeadline sets the deadline for writing. After a Write has run into it the stream is broken, and all later
-// Writes fail as it did. One that finds it passed already fails without harm.
+// SetWriteDeadline sets the deadline for writing. A Write that runs into it says how much of its bytes it has taken; they
+// are on their way, or will be with the next Write. In crypto/tls the connection would be of no use any more; here it is.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.out.deadline.Store(t)
 	return c.conn.SetWriteDeadline(t)
@@ -93,7 +93,8 @@ func (c *Conn) Close() error {
 		alertErr = c.closeNotify()
 	}
 	err = c.conn.Close()
-	c.endSession()
+	c.session.end()
+	go c.forget()
 	if err != nil {
 		return err
 	}
@@ -113,11 +114,10 @@ func (c *Conn) beginClose() (idle bool, err error) {
 	}
 }
 
-func (c *Conn) endSession() {
-	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
-	defer cancel()
+// forget has the daemon forget the session. Nobody waits for that.
+func (c *Conn) forget() {
 	runtime.SetFinalizer(c.session, nil)
-	c.session.close(ctx)
+	c.session.close(context.Background())
 }
 
 // CloseWrite sends close_notify: the peer's Read returns io.EOF. Reading goes on. It is for after the handshake.

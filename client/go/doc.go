@@ -24,6 +24,7 @@
 //   - Certificates are bytes (Certificate), trust is a CertPool of this package: an x509.CertPool can't be enumerated.
 //   - Of each key type a Config has one Certificate, as OpenSSL has. There is no choice by name of several.
 //   - A stream that ends without close_notify ends with io.ErrUnexpectedEOF, also between two records.
+//   - A connection is good after a Write that ran out of time: see SetWriteDeadline.
 //   - A Config that makes no sense to OpenSSL is refused by the first handshake (Listen: at once) with an *Error.
 //   - A refusal by VerifyPeerCertificate or VerifyConnection is told to the peer by closing, without an alert.
 //   - net/http speaks HTTP/2 and fills in Request.TLS for *tls.Conn alone, so that it speaks HTTP/1.1 here.

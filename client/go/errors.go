@@ -95,20 +95,6 @@ func lost(err error) error {
 	return err
 }
 
-// A permanentError is a network error after which the stream is broken, although by itself it might pass.
-type permanentError struct {
-	error
-}
-
-// Unwrap gives the network's own error.
-func (e permanentError) Unwrap() error { return e.error }
-
-// Timeout says whether a deadline passed.
-func (e permanentError) Timeout() bool { return isTimeout(e.error) }
-
-// Temporary says that trying again is of no use.
-func (e permanentError) Temporary() bool { return false }
-
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()

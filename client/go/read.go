@@ -91,4 +91,3 @@ func readOutcome(progress *v1.Progress) error {
 	}
 	return unexpected("read", progress)
 }
-

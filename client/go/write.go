@@ -21,9 +21,11 @@ type writing struct {
 	ended    bool         // close_notify was sent
 	endErr   error        // how that went
 	err      error        // the stream is broken
+	pending  []byte       // ciphertext that a deadline kept from being sent: at most what one call gave
 }
 
-// Write writes plaintext. When it fails after it has begun, so does every later one.
+// Write writes plaintext. When it runs out of time it says how much it has taken, and whoever goes on behind that loses
+// nothing. Other failures are every later Write's too.
 func (c *Conn) Write(b []byte) (int, error) {
 	if err := c.beginWrite(); err != nil {
 		return 0, err
@@ -36,16 +38,16 @@ func (c *Conn) Write(b []byte) (int, error) {
 	defer c.out.Unlock()
 	written := 0
 	for written < len(b) {
-		if err := c.writable(written); err != nil {
+		if err := c.writable(); err != nil {
 			return written, err
 		}
 		n, err := c.writeSome(b[written:])
+		written += n
 		if err != nil {
 			return written, err
 		}
-		written += n
 	}
-	return written, nil
+	return written, c.out.err
 }
 
 // beginWrite counts a Write, for Close to know of it.
@@ -61,20 +63,20 @@ func (c *Conn) beginWrite() error {
 	}
 }
 
-// writable says why nothing may be written.
-func (c *Conn) writable(written int) error {
+// writable says why nothing may be encrypted: it would only wait behind what can't be sent.
+func (c *Conn) writable() error {
 	switch {
 	case c.out.err != nil:
 		return c.out.err
 	case c.out.ended:
 		return errShutdown
-	case written == 0 && c.out.isLate():
+	case c.out.isLate():
 		return os.ErrDeadlineExceeded
 	}
-	return nil
+	return c.flush()
 }
 
-// isLate says whether the deadline has passed, before anything is encrypted that could then not be sent.
+// isLate says whether the deadline has passed.
 func (w *writing) isLate() bool {
 	deadline, _ := w.deadline.Load().(time.Time)
 	return !deadline.IsZero() && !time.Now().Before(deadline)
@@ -91,27 +93,45 @@ func (c *Conn) writeSome(b []byte) (int, error) {
 		c.out.err = lost(err)
 		return 0, c.out.err
 	}
-	if err := c.flush(); err != nil {
+	sendErr := c.flush()
+	if err := writeOutcome(progress, response.GetAccepted(), len(b)); err != nil {
+		c.out.err = err
 		return 0, err
 	}
-	if progress.GetState() == v1.State_STATE_FAILED {
-		c.out.err = newError("write", progress.GetError())
-	} else if response.GetAccepted() == 0 || response.GetAccepted() > uint64(len(b)) {
-		c.out.err = unexpected("write", progress)
-	}
-	return int(response.GetAccepted()), c.out.err
+	return int(response.GetAccepted()), sendErr
 }
 
-// flush sends what the session has to send. Once that has failed the peer lacks bytes, and no more are sent.
+// writeOutcome is why nothing can be written any more, or nil.
+func writeOutcome(progress *v1.Progress, accepted uint64, given int) error {
+	if progress.GetState() == v1.State_STATE_FAILED {
+		return newError("write", progress.GetError())
+	}
+	if accepted == 0 || accepted > uint64(given) {
+		return unexpected("write", progress)
+	}
+	return nil
+}
+
+// flush sends what the session has to send. What a deadline keeps from being sent is sent by the next one; after any
+// other failure the peer lacks bytes, and no more are sent.
 func (c *Conn) flush() error {
-	output := c.session.takeOutput()
-	if c.out.err != nil || len(output) == 0 {
+	if c.out.err != nil {
 		return c.out.err
 	}
-	if _, err := c.conn.Write(output); err != nil {
-		c.out.err = permanentError{err}
+	if output := c.session.takeOutput(); len(c.out.pending) == 0 {
+		c.out.pending = output
+	} else {
+		c.out.pending = append(c.out.pending, output...)
 	}
-	return c.out.err
+	if len(c.out.pending) == 0 {
+		return nil
+	}
+	n, err := c.conn.Write(c.out.pending)
+	c.out.pending = c.out.pending[n:]
+	if err != nil && !isTimeout(err) {
+		c.out.err = err
+	}
+	return err
 }
 
 // closeNotify ends this direction, once.
