@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	gogo "github.com/gogo/protobuf/proto"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	v1 "tlsagent/internal/tlsagentv1"
 )
@@ -231,6 +233,23 @@ func TestAConfigThatWasClosedIsMadeAgain(t *testing.T) {
 	established(t, config)
 	if counters(t, agent)["contexts_made"] == before {
 		t.Error("the context that was released was used again")
+	}
+}
+
+// Both of the codecs that a ttrpc may have take an envelope.
+func TestEveryCodecTakesAnEnvelope(t *testing.T) {
+	message := &v1.PingRequest{Payload: []byte("a word")}
+	want, err := proto.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := gogo.Marshal(envelope{message})
+	if err != nil || !bytes.Equal(first, want) {
+		t.Errorf("gogo: %q, %v", first, err)
+	}
+	second, err := proto.Marshal(envelope{message})
+	if err != nil || !bytes.Equal(second, want) {
+		t.Errorf("google: %q, %v", second, err)
 	}
 }
 

@@ -77,17 +77,17 @@ func (l *link) explain(err error) error {
 	return &AgentError{Address: l.address, Err: err}
 }
 
-// An envelope brings a message through ttrpc, which packs by gogo/protobuf: that leaves it to whoever has these methods,
-// and panics at the structs of google.golang.org/protobuf.
+// An envelope brings a message through ttrpc. Up to 1.1 that packs by gogo/protobuf, which leaves it to whoever has these
+// methods, and panics at the structs of google.golang.org/protobuf; from 1.2 on it packs by that.
 type envelope struct {
-	message proto.Message
+	proto.Message
 }
 
 // Marshal packs the message.
-func (e envelope) Marshal() ([]byte, error) { return proto.Marshal(e.message) }
+func (e envelope) Marshal() ([]byte, error) { return proto.Marshal(e.Message) }
 
 // Unmarshal takes the message from data.
-func (e envelope) Unmarshal(data []byte) error { return proto.Unmarshal(data, e.message) }
+func (e envelope) Unmarshal(data []byte) error { return proto.Unmarshal(data, e.Message) }
 
 // Reset has nothing to do: each call has a new message.
 func (e envelope) Reset() {}

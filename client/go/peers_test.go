@@ -136,7 +136,7 @@ func TestNginx(t *testing.T) {
 	os.WriteFile(filepath.Join(folder, "page"), page, 0o644)
 	path := filepath.Join(folder, "nginx.conf")
 	os.WriteFile(path, []byte(fmt.Sprintf(nginxConfig, folder, port, chain, key)), 0o644)
-	program(t, "nginx", "-c", path, "-p", folder, "-e", filepath.Join(folder, "log"))
+	program(t, "/usr/sbin/nginx", "-c", path, "-p", folder, "-e", filepath.Join(folder, "log"))
 	reachable(t, "127.0.0.1:"+port)
 
 	config := &Config{RootCAs: ours.pool(), ClientSessionCache: NewLRUClientSessionCache(0)}

@@ -199,7 +199,7 @@ func TestReadingGoesOnAfterItsDeadline(t *testing.T) {
 // Whoever goes on behind what was taken loses nothing.
 func TestWritingGoesOnAfterItsDeadline(t *testing.T) {
 	client, server := established(t, clientConfig())
-	data := make([]byte, 32<<20) // more than any socket takes
+	data := make([]byte, 16<<20) // more than any socket takes
 	rand.Read(data)
 	client.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 	n, err := client.Write(data)

@@ -5,6 +5,7 @@ _TOOLS = {
     "go": ("go", "golang-go"),
     "protoc": ("protoc", "protobuf-compiler"),
     "protoc-c": ("protoc-c", "protobuf-c-compiler"),
+    "protoc-gen-go": ("protoc-gen-go", "protoc-gen-go"),
 }
 
 # Debian's own, not the PATH's: a pyenv or a virtualenv lacks python3-protobuf.

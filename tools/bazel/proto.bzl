@@ -1,4 +1,4 @@
-"""What protoc makes of proto/**: C for both sides of the wire, Python for tests and tools, descriptors for checks.
+"""What protoc makes of proto/**: C for both sides of the wire, Go and Python for clients, descriptors for checks.
 
 Imports in a .proto are relative to the folder of the BUILD file that calls these: `import "tlsagent/v1/error.proto"`.
 """
@@ -6,7 +6,7 @@ Imports in a .proto are relative to the folder of the BUILD file that calls thes
 def _outputs(srcs, suffixes):
     return [src[:-len(".proto")] + suffix for src in srcs for suffix in suffixes]
 
-def _protoc(name, srcs, outs, tool, flags, **kwargs):
+def _protoc(name, srcs, outs, tool, flags, plugins = [], **kwargs):
     native.genrule(
         name = name,
         # Every .proto of the package is an input, for any may be imported.
@@ -19,7 +19,7 @@ def _protoc(name, srcs, outs, tool, flags, **kwargs):
             files = " ".join([native.package_name() + "/" + src for src in srcs]),
         ),
         message = "Generating from protos:",
-        tools = [tool],
+        tools = [tool] + plugins,
         **kwargs
     )
 
@@ -56,6 +56,30 @@ def proto_python(name, srcs, **kwargs):
             flags = "--python_out=$(RULEDIR)",
         )
     native.filegroup(name = name, srcs = _outputs(srcs, ["_pb2.py"]), **kwargs)
+
+def proto_go(name, srcs, package, **kwargs):
+    """The messages of srcs as one Go package for google.golang.org/protobuf.
+
+    Args:
+      name: the files it is made of
+      srcs: the .proto files
+      package: its import path
+      **kwargs: passed to the filegroup
+    """
+    if srcs:
+        plugin = "@host_tools//:protoc-gen-go"
+        _protoc(
+            name = name + "_sources",
+            srcs = srcs,
+            outs = _outputs(srcs, [".pb.go"]),
+            tool = "@host_tools//:protoc",
+            flags = " ".join(
+                ["--plugin=protoc-gen-go=$(execpath %s)" % plugin, "--go_opt=paths=source_relative", "--go_out=$(RULEDIR)"] +
+                ["--go_opt=M%s=%s" % (src, package) for src in srcs],
+            ),
+            plugins = [plugin],
+        )
+    native.filegroup(name = name, srcs = _outputs(srcs, [".pb.go"]), **kwargs)
 
 def descriptor_set(name, srcs, comments = True, **kwargs):
     """One FileDescriptorSet of all of srcs, with or without their comments."""

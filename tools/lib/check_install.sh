@@ -11,7 +11,7 @@ cd "$prefix"
 for file in bin/tlsagentd bin/tlsagent bin/tlsagent-load lib/libtlsagent.so lib/libtlsagent.a lib/pkgconfig/tlsagent.pc \
   include/tlsagent.h share/tlsagent/proto/tlsagent/v1/session.proto lib/systemd/system/tlsagentd.service \
   lib/systemd/system/tlsagentd.socket share/man/man1/tlsagent.1 share/man/man1/tlsagent-load.1 share/man/man3/libtlsagent.3 \
-  share/man/man8/tlsagentd.8 lib/tlsagent/python/_ssl.abi3.so; do
+  share/man/man8/tlsagentd.8 lib/tlsagent/python/_ssl.abi3.so share/gocode/src/tlsagent/doc.go; do
   [[ -e $file ]] || die "$file isn't installed"
 done
 
@@ -37,6 +37,9 @@ read -r -a dynamic < <(pkg-config --cflags --libs tlsagent)
 cc -Wall -Wextra -Werror -o a a.c "${dynamic[@]}"
 c++ -Wall -Wextra -Werror -o a a.cc "${dynamic[@]}"
 cc -Iinclude -o a a.c -Wl,--whole-archive lib/libtlsagent.a -Wl,--no-whole-archive
+
+# A Go program builds on the package, and on Debian's beside it.
+GO111MODULE=off GOPATH=$prefix/share/gocode:/usr/share/gocode GOCACHE=$prefix/cache go build -o fetch "$ROOT/client/examples/go/fetch"
 
 # Python finds the module by its place beside the command, and the daemon too.
 module=$(bin/tlsagent exec --private -- /usr/bin/python3 -c 'import ssl, _ssl; ssl.create_default_context(); print(_ssl.__file__)')

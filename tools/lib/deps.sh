@@ -11,6 +11,8 @@ DEPS_BUILD=(
   g++                   # libstdc++, for GoogleTest
   git                   # lists
   golang-go             # Go
+  golang-github-containerd-ttrpc-dev # ttrpc, in Go
+  golang-google-protobuf-dev # messages, in Go
   libjansson-dev        # JSON
   libnghttp2-dev        # HTTP/2, for gRPC
   libprotobuf-c-dev     # messages
@@ -19,6 +21,7 @@ DEPS_BUILD=(
   pkg-config            # finds
   protobuf-c-compiler   # generates
   protobuf-compiler     # generates
+  protoc-gen-go         # generates
   python3               # scripts
   python3-dev           # Python's _ssl
   python3-dev           # headers
@@ -33,7 +36,7 @@ DEPS_TEST=(
   curl                               # peer
   gnutls-bin                         # peer
   golang-github-codahale-hdrhistogram-dev # compares
-  golang-github-containerd-ttrpc-dev # peer
+  golang-golang-x-net-dev            # tests Go's connections
   libclang-rt-dev                    # sanitizers
   libgrpc++-dev                      # peer
   lld                                # links sanitizers
