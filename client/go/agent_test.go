@@ -116,8 +116,7 @@ func TestAnotherDaemonIsFound(t *testing.T) {
 	if err := os.MkdirAll(d.folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	next := *d.command
-	d.command = startAgain(t, next.Args)
+	d.command = startAgain(t, d.command.Args)
 	if err := d.await(); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ func TestAConfigThatMakesNoSenseIsRefused(t *testing.T) {
 		"no certificate":  {func(c *Config) { c.Certificates = nil }, "needs a certificate"},
 		"another's key":   {func(c *Config) { c.Certificates[0].Key = other[0].Key }, "pairs[0]"},
 		"no key":          {func(c *Config) { c.Certificates[0].Key = []byte("nothing") }, "pairs[0].key"},
+		"two of one type": {func(c *Config) { c.Certificates = append(c.Certificates, other...) }, "pairs[1]"},
 		"no verification": {func(c *Config) { c.ClientAuth = tls.RequireAnyClientCert }, "RequireAnyClientCert"},
 		"cipher suite":    {func(c *Config) { c.CipherSuites = []uint16{0xfefe} }, "0xfefe"},
 		"only of TLS 1.3": {func(c *Config) { c.CipherSuites = []uint16{tls.TLS_AES_128_GCM_SHA256} }, "TLS 1.2"},

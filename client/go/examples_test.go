@@ -17,7 +17,9 @@ func example(t *testing.T, name string, args ...string) *exec.Cmd {
 	if folder == "" {
 		t.Fatal("set TLSAGENT_GO_EXAMPLES to the folder of the built examples")
 	}
-	return exec.Command(filepath.Join(folder, name), args...)
+	command := exec.Command(filepath.Join(folder, name), args...)
+	command.SysProcAttr = notAlone
+	return command
 }
 
 // said is what an example prints, if it ends well.

@@ -57,7 +57,7 @@ func (l *link) call(ctx context.Context, method string, request, response proto.
 	case <-l.gone:
 		return l.explain(ttrpc.ErrClosed)
 	case <-ctx.Done():
-		return ctx.Err()
+		return l.explain(ctx.Err())
 	}
 	service, name, _ := strings.Cut(method, ".")
 	return l.explain(l.client.Call(ctx, "tlsagent.v1."+service, name, envelope{request}, envelope{response}))

@@ -22,6 +22,9 @@ type daemon struct {
 	folder  string
 }
 
+// notAlone ends a program with the tests, however these end.
+var notAlone = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+
 func startDaemon(args ...string) (*daemon, error) {
 	folder, err := os.MkdirTemp("", "tlsagent-go-")
 	if err != nil {
@@ -30,6 +33,7 @@ func startDaemon(args ...string) (*daemon, error) {
 	d := &daemon{address: "unix:" + filepath.Join(folder, "agent.sock"), folder: folder}
 	d.command = exec.Command(os.Getenv("TLSAGENTD"), append([]string{"--workers", "2", "--listen", d.address}, args...)...)
 	d.command.Stderr = os.Stderr
+	d.command.SysProcAttr = notAlone
 	if err := d.command.Start(); err != nil {
 		return nil, err
 	}
@@ -127,6 +131,7 @@ func both(left, right func() error) (error, error) {
 func startAgain(t *testing.T, words []string) *exec.Cmd {
 	t.Helper()
 	command := exec.Command(words[0], words[1:]...)
+	command.SysProcAttr = notAlone
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 func program(t *testing.T, name string, args ...string) {
 	t.Helper()
 	command := exec.Command(name, args...)
+	command.SysProcAttr = notAlone
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ c++ -Wall -Wextra -Werror -o a a.cc "${dynamic[@]}"
 cc -Iinclude -o a a.c -Wl,--whole-archive lib/libtlsagent.a -Wl,--no-whole-archive
 
 # A Go program builds on the package, and on Debian's beside it.
-GO111MODULE=off GOPATH=$prefix/share/gocode:/usr/share/gocode GOCACHE=$prefix/cache go build -o fetch "$ROOT/client/examples/go/fetch"
+GO111MODULE=off GOPATH=$prefix/share/gocode:/usr/share/gocode GOCACHE=$prefix/cache go build -o fetch "$ROOT/client/examples/go/fetch/main.go"
 
 # Python finds the module by its place beside the command, and the daemon too.
 module=$(bin/tlsagent exec --private -- /usr/bin/python3 -c 'import ssl, _ssl; ssl.create_default_context(); print(_ssl.__file__)')
