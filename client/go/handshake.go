@@ -81,7 +81,7 @@ func (c *Conn) shake(ctx context.Context) error {
 		said, err = c.goOn(ctx)
 	}
 	if err != nil {
-		return err
+		return lost(err)
 	}
 	if said.GetProgress().GetState() != v1.State_STATE_DONE {
 		c.flush() // the alert

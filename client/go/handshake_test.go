@@ -307,3 +307,15 @@ func TestAHandshakeThatIsCutIsTruncated(t *testing.T) {
 		t.Errorf("the server said %v", err)
 	}
 }
+
+func TestCloseEndsAHandshakeThatWaits(t *testing.T) {
+	near, far := tcpPair(t)
+	client := Client(near, clientConfig())
+	done := make(chan error, 1)
+	go func() { done <- client.Handshake() }()
+	io.ReadFull(far, make([]byte, 1)) // the ClientHello is on its way
+	client.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the handshake said %v", err)
+	}
+}
