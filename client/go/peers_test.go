@@ -109,6 +109,25 @@ func TestOpenSSLServerRefusesAClientWithoutCertificate(t *testing.T) {
 	}
 }
 
+// Before TLS 1.3 a session may have an id where it has no ticket.
+func TestASessionIsResumedByItsID(t *testing.T) {
+	_, chain, key := files(t, goodLeaf)
+	addr := "127.0.0.1:" + freePort(t)
+	program(t, "openssl", "s_server", "-quiet", "-rev", "-accept", addr, "-cert", chain, "-key", key, "-no_ticket", "-tls1_2")
+	reachable(t, addr)
+	config := &Config{RootCAs: ours.pool(), ClientSessionCache: NewLRUClientSessionCache(0)}
+	for _, want := range []bool{false, true} {
+		conn, err := Dial("tcp", addr, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is := conn.ConnectionState().DidResume; is != want {
+			t.Errorf("resumed: %v, and it should be %v", is, want)
+		}
+		conn.Close()
+	}
+}
+
 const nginxConfig = `
 daemon off;
 pid %[1]s/pid;

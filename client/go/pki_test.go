@@ -85,6 +85,8 @@ func pairsOf(from tls.Certificate) []Certificate {
 	return []Certificate{pair}
 }
 
+func keyOf(leaf tls.Certificate) *ecdsa.PrivateKey { return leaf.PrivateKey.(*ecdsa.PrivateKey) }
+
 var goodLeaf = ours.leaf(nil)
 
 // Each of these is a new Config, so that a test may change it.
