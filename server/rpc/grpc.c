@@ -141,7 +141,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
   }
   if (frame->hd.type == NGHTTP2_SETTINGS && !acknowledged) {
     connection->grpc->greeted = true;
-  } else if (frame->hd.type == NGHTTP2_PING && acknowledged) {
+  } else if (frame->hd.type == NGHTTP2_PING && acknowledged &&
+             connection->home->stage != RPC_SERVING) {
     grpc_say_goodbye(connection);  // all that was under way when it was asked has come
   } else if (stream != NULL &&
              (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {

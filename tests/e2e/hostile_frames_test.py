@@ -141,9 +141,9 @@ class Lengths(FrameTest):
             rpc.send(hello)
             self.assertEnded(rpc)
 
-    def test_the_grpc_preface_is_refused_until_grpc_is_there(self):
-        """PRI can't be a ttrpc header, whose first byte is always 0."""
-        self.rpc.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    def test_what_only_begins_like_grpc_is_refused(self):
+        """A ttrpc header can't begin so, and a preface of HTTP/2 goes on otherwise."""
+        self.rpc.send(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n")
         self.assertEnded()
 
     def test_noise_ends_the_connection(self):

@@ -355,6 +355,49 @@ TEST_P(CallStream, IsAStreamOpenedForNoOther) {
   EXPECT_EQ(STATUS_UNIMPLEMENTED, unary->code);
 }
 
+// What only one of the protocols can do.
+
+class Torn : public Rpc {};
+
+TEST_F(Torn, IsAStreamThatEndsInMidMessageRefused) {
+  Http2 http2(Connect());
+  std::string whole = Prefixed(Any("message"));
+  for (size_t len : {1u, 4u, 5u, 9u}) {
+    for (const char *method : {"Sum", "SumAway"}) {
+      int32_t id = http2.Submit(CallFields(method), whole + whole.substr(0, len));
+      EXPECT_EQ(STATUS_INVALID_ARGUMENT, http2.Await(id).Code()) << len;
+    }
+  }
+  EXPECT_TRUE(Eventually([] { return Load(&g_parked) == 0; }));
+}
+
+TEST_F(Torn, AreMessagesTornAnywhereTheSame) {
+  Http2 http2(Connect());
+  std::string all = Prefixed(Any("a")) + Prefixed("") + Prefixed(Any("", std::string(40000, 'x')));
+  for (size_t step : {1u, 4u, 6u, 1000u}) {
+    int32_t id = http2.Submit(CallFields("Sum"), "", false);
+    size_t torn = step < 10 ? 60 : all.size();  // the large one goes at once
+    for (size_t at = 0; at < torn; at += step) {
+      http2.More(id, all.substr(at, std::min(step, torn - at)), false);
+      http2.Flush();
+    }
+    http2.More(id, all.substr(torn), true);
+    EXPECT_EQ("3", MessageOf(http2.Await(id).body.substr(5)).type_url) << step;
+  }
+}
+
+TEST_F(Torn, MayTheLastFrameCarryAMessage) {
+  Client client = Connect();
+  client.Send(Frame(1, 1, Envelope({"Sum"}), FRAME_REMOTE_OPEN) + Frame(1, 3, Any("one")) +
+              Frame(1, 3, Any("two"), FRAME_REMOTE_CLOSED));
+  char head[10];
+  ASSERT_EQ(10, recv(client.fd(), head, sizeof(head), MSG_WAITALL));
+  EXPECT_EQ(3, head[8]);
+  std::string body((size_t)head[3], '\0');
+  ASSERT_EQ((ssize_t)body.size(), recv(client.fd(), &body[0], body.size(), MSG_WAITALL));
+  EXPECT_EQ("2", MessageOf(body).type_url);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, CallStream,
                          testing::Values(Case{"grpc", ""}, Case{"grpc", "Away"}, Case{"ttrpc", ""},
                                          Case{"ttrpc", "Away"}),

@@ -236,6 +236,14 @@ TEST_F(Grpc, ArePingsAnswered) {
   EXPECT_EQ(50, http2.num_pongs);
 }
 
+TEST_F(Grpc, IsAnAnswerToAPingThatNobodySentIgnored) {
+  Http2 http2(Connect());
+  EXPECT_EQ(0, http2.Call({"Echo", Any("")}).Code());
+  http2.Send(FrameOf(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "12345678"));
+  EXPECT_EQ(0, http2.Call({"Echo", Any("")}).Code());
+  EXPECT_TRUE(http2.goaways.empty());
+}
+
 TEST_F(Grpc, AreMoreStreamsThanMayBeRefused) {
   limits_.calls_per_connection = 4;
   Http2 http2(Connect());
