@@ -1,0 +1,55 @@
+'use strict';
+// What tests do with sockets.
+
+const crypto = require('crypto');
+const { once } = require('events');
+const { Readable } = require('stream');
+
+/** All that it says to its end. */
+async function readAll(stream) {
+  const parts = [];
+  for await (const part of stream) {
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+/** The error that it ends with. */
+async function failure(socket) {
+  const [error] = await once(socket, 'error');
+  return error;
+}
+
+/** So many bytes, different in each part, and the hash of what went through. */
+function noise(length) {
+  const hash = crypto.createHash('sha256');
+  let left = length;
+  const stream = new Readable({
+    read() {
+      const part = crypto.randomBytes(Math.min(left, 50000));
+      left -= part.length;
+      hash.update(part);
+      this.push(part.length ? part : null);
+    },
+  });
+  return { stream, digest: () => hash.digest('hex') };
+}
+
+async function hashAll(stream) {
+  const hash = crypto.createHash('sha256');
+  let length = 0;
+  for await (const part of stream) {
+    hash.update(part);
+    length += part.length;
+  }
+  return { digest: hash.digest('hex'), length };
+}
+
+/** A page by http or https.request. */
+async function get(module, options) {
+  const request = module.get(options);
+  const [response] = await once(request, 'response');
+  return { status: response.statusCode, body: (await readAll(response)).toString(), socket: request.socket };
+}
+
+module.exports = { failure, get, hashAll, noise, readAll };
