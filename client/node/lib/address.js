@@ -26,22 +26,26 @@ function defaultPath(environment) {
 
 function checkPath(path) {
   if (path === '' || path === '@') {
-    throw refuse("the daemon's address is empty: give unix:PATH or unix:@NAME");
+    throw refuse("the daemon's address is empty: give unix:PATH");
+  }
+  if (path.startsWith('@')) {
+    // libuv fills such a name up with NULs, and what it dials then is another name.
+    throw refuse(`Node can't dial a name in the abstract namespace: have tlsagentd --listen at a path too, not only at ${path}`);
   }
   if (Buffer.byteLength(path) > PATH_BYTES_MAX) {
     throw refuse(`the daemon's address is longer than the ${PATH_BYTES_MAX} bytes of a socket's path: ${path}`);
   }
   if (path.includes('\0')) {
-    throw refuse("the daemon's address has a NUL in it: a name in the abstract namespace is unix:@NAME");
+    throw refuse("the daemon's address has a NUL in it: give unix:PATH");
   }
   return path;
 }
 
 /**
- * The daemon's address as "unix:PATH" or "unix:@NAME".
+ * The daemon's address as "unix:PATH".
  *
- * @param {string} [text] PATH, @NAME, or either after "unix:"; without it TLSAGENT_SOCKET counts, and then the
- *   default of the user who runs this.
+ * @param {string} [text] "unix:PATH" or PATH; without it TLSAGENT_SOCKET counts, and then the default of the user who
+ *   runs this
  * @param {NodeJS.ProcessEnv} [environment]
  */
 function parseAddress(text, environment = process.env) {
@@ -49,9 +53,4 @@ function parseAddress(text, environment = process.env) {
   return PREFIX + checkPath(given.startsWith(PREFIX) ? given.slice(PREFIX.length) : given);
 }
 
-/** What grpc-js dials for an address: it takes a name in the abstract namespace as the kernel has it. */
-function grpcTarget(address) {
-  return address.startsWith(`${PREFIX}@`) ? `${PREFIX}\0${address.slice(PREFIX.length + 1)}` : address;
-}
-
-module.exports = { parseAddress, grpcTarget };
+module.exports = { parseAddress };

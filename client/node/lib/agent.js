@@ -8,7 +8,7 @@ const { EventEmitter } = require('events');
 const path = require('path');
 const grpc = require('@grpc/grpc-js');
 const protoLoader = require('@grpc/proto-loader');
-const { parseAddress, grpcTarget } = require('./address');
+const { parseAddress } = require('./address');
 const { ContextCache } = require('./contexts');
 const { callError, isLost, lostError } = require('./errors');
 
@@ -44,14 +44,20 @@ class Link extends EventEmitter {
   #client;
   #metadata = new grpc.Metadata();
 
-  /** @param {string} address */
-  constructor(address) {
+  #callTimeoutMs;
+
+  /**
+   * @param {string} address
+   * @param {number} callTimeoutMs
+   */
+  constructor(address, callTimeoutMs) {
     super();
     this.setMaxListeners(0); // each session hears of our end
     this.address = address;
+    this.#callTimeoutMs = callTimeoutMs;
     this.lost = null;
     this.contexts = new ContextCache(this);
-    this.#client = new grpc.Client(grpcTarget(address), grpc.credentials.createInsecure(), CHANNEL_OPTIONS);
+    this.#client = new grpc.Client(address, grpc.credentials.createInsecure(), CHANNEL_OPTIONS);
   }
 
   /**
@@ -87,7 +93,7 @@ class Link extends EventEmitter {
         method.responseDeserialize,
         request,
         this.#metadata,
-        { deadline: Date.now() + CALL_TIMEOUT_MS },
+        { deadline: Date.now() + this.#callTimeoutMs },
         done,
       );
     });
@@ -114,10 +120,15 @@ class Link extends EventEmitter {
 
 class Agent {
   #link = null;
+  #callTimeoutMs;
 
-  /** @param {string} [address] as TLSAGENT_SOCKET has it, which is the default */
-  constructor(address) {
+  /**
+   * @param {string} [address] as TLSAGENT_SOCKET has it, which is the default
+   * @param {{callTimeout?: number}} [options] callTimeout: milliseconds that the daemon may take for one call
+   */
+  constructor(address, options = {}) {
     this.address = parseAddress(address);
+    this.#callTimeoutMs = options.callTimeout || CALL_TIMEOUT_MS;
   }
 
   /**
@@ -131,7 +142,7 @@ class Agent {
   }
 
   #open() {
-    const link = new Link(this.address);
+    const link = new Link(this.address, this.#callTimeoutMs);
     const opened = link.open();
     const forget = () => {
       if (this.#link === opened) {

@@ -22,8 +22,12 @@ const IN_OCTETS = new Set(['DNS', 'email', 'URI']);
 // NIST's names of curves that OpenSSL calls by others.
 const NIST_CURVES = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' };
 
+function escape(character) {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
 function quoted(text) {
-  return PLAIN_NAME.test(text) ? text : JSON.stringify(text);
+  return PLAIN_NAME.test(text) ? text : JSON.stringify(text).replace(/[,'\x7f-\xff]/g, escape);
 }
 
 function alternativeName(name) {

@@ -40,7 +40,14 @@ function dial(options) {
  */
 function connect(...args) {
   const { options, callback } = readArguments(args);
-  const socket = new TLSSocket(options.socket || dial(options), { ...options, isServer: false });
+  const transport = options.socket || dial(options);
+  let socket;
+  try {
+    socket = new TLSSocket(transport, { ...options, isServer: false });
+  } catch (error) {
+    transport.destroy();
+    throw error;
+  }
   if (callback) {
     socket.once('secureConnect', callback);
   }

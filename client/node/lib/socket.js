@@ -44,6 +44,7 @@ class TLSSocket extends Duplex {
   #wanted = false; // plaintext, by who reads
   #reading = false;
   #failed = false; // its last bytes are an alert
+  #writing = null; // the end of the write under way
   #established = null;
   #resumption;
   #ticketReads = 0;
@@ -191,6 +192,7 @@ class TLSSocket extends Duplex {
       this.#seekTicket().catch((error) => this.#fail(error));
     }
     this.#ready.resolve();
+    this.read(0); // so that the peer's end is noticed by who only writes
   }
 
   // --- Plaintext in ---
@@ -234,6 +236,7 @@ class TLSSocket extends Duplex {
         break;
       case 'STATE_CLOSED':
         await this.#give(null);
+        this.read(0); // 'end' comes to those too who don't read, when there was nothing to read
         break;
       default:
         await this.#session.input();
@@ -256,18 +259,26 @@ class TLSSocket extends Duplex {
   // --- Plaintext out ---
 
   _write(chunk, encoding, callback) {
-    settle(this.#writeAll(chunk), callback);
+    this.#writeNow(chunk, callback);
   }
 
   _writev(chunks, callback) {
-    settle(this.#writeAll(Buffer.concat(chunks.map(({ chunk }) => chunk))), callback);
+    this.#writeNow(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback);
+  }
+
+  #writeNow(data, callback) {
+    const written = this.#writeAll(data).finally(() => {
+      this.#writing = null;
+    });
+    this.#writing = written.catch(() => {});
+    settle(written, callback);
   }
 
   async #writeAll(data) {
     let left = data;
     let fed = false;
     await this.#ready.promise;
-    while (left.length > 0) {
+    for (let first = true; left.length > 0 && (first || !this.destroyed); first = false) {
       await drained(this.#transport);
       const answer = await this.#session.write(left, fed);
       const failure = failureOf(answer);
@@ -313,15 +324,25 @@ class TLSSocket extends Duplex {
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#ready.reject(error || withCode('the socket was closed', 'ERR_STREAM_DESTROYED'));
+    if (this.#writing && !this.secureConnecting && !this.#transport.writableNeedDrain) {
+      this.#writing.then(() => this.#leave(true));
+    } else {
+      this.#leave(this.#failed);
+    }
+    callback(error);
+  }
+
+  // What was written just before, as http.Server does with its last word, would be on its way already if the TLS were
+  // done in this process: a first part of it goes out.
+  #leave(flush) {
     if (this.#session) {
       this.#session.close();
     }
-    if (this.#failed) {
+    if (flush) {
       destroyAfterFlush(this.#transport);
     } else {
       this.#transport.destroy();
     }
-    callback(error);
   }
 
   /** Ends it when what was written is sent. */

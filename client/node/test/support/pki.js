@@ -64,6 +64,7 @@ const otherRoot = issue('other-root', { extensions: CA });
 
 module.exports = {
   at,
+  issue,
   root,
   server: issue('server', { issuer: root, extensions: leaf('serverAuth', HERE) }),
   client: issue('client', { issuer: root, extensions: leaf('clientAuth') }),

@@ -5,12 +5,11 @@ const crypto = require('crypto');
 const { once } = require('events');
 const { Readable } = require('stream');
 
-/** All that it says to its end. */
+/** All that it says to its end. It isn't destroyed then, as `for await` would: its other half may go on. */
 async function readAll(stream) {
   const parts = [];
-  for await (const part of stream) {
-    parts.push(part);
-  }
+  stream.on('data', (part) => parts.push(part));
+  await once(stream, 'end');
   return Buffer.concat(parts);
 }
 
