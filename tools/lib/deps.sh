@@ -43,6 +43,8 @@ DEPS_TEST=(
   nghttp2-client                     # peer
   nginx-light                        # peer
   protobuf-compiler-grpc             # stubs for the peer
+  nodejs                             # runs client/node
+  npm                                # what client/node needs
   python3-grpcio                     # peer
   libpython3.11-testsuite            # Python's own tests
   openssl                            # peer
@@ -70,10 +72,11 @@ DEPS_KTLS=(
   qemu-system-x86 # runs it
 )
 
-# What of the named packages isn't installed.
+# What of the named packages isn't installed. Other people's nodejs has npm in it, and bears no npm beside it.
 _deps_missing() {
   local package
   for package in "$@"; do
+    if [[ $package == npm ]] && command -v npm >/dev/null; then continue; fi
     if [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) != installed ]]; then
       printf '%s\n' "$package"
     fi
@@ -82,7 +85,7 @@ _deps_missing() {
 
 # deps_for_building, deps_for_testing, deps_for_peers and deps_for_ktls install what is missing, or say how and stop.
 deps_for_building() { _deps_install "${DEPS_BUILD[@]}"; }
-deps_for_testing() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_TEST[@]}"; }
+deps_for_testing() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_TEST[@]}" && _deps_node; }
 deps_for_ktls() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_KTLS[@]}"; }
 deps_for_peers() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_PEERS[@]}"; }
 
@@ -109,4 +112,16 @@ _deps_install() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get -qq install --yes --no-install-recommends "${missing[@]}" </dev/null >/dev/null ||
     die "apt-get could not install: ${missing[*]}"
+}
+
+# What client/node needs and Debian hasn't: npm brings it, as package-lock.json has it, checked by its hashes. Without a
+# registry the tests of client/node alone fail, and say why.
+_deps_node() {
+  local modules=client/node/node_modules/.package-lock.json lock=client/node/package-lock.json
+  if [[ -e $modules && ! $lock -nt $modules ]]; then return; fi
+  local cache=()
+  if [[ ! (-n ${HOME:-} && -w $HOME) ]]; then cache=("--cache=/var/tmp/tlsagent-npm-$(id -u)"); fi
+  say "installing what client/node needs: npm ci"
+  (cd client/node && npm ci --ignore-scripts --fetch-retries=1 --loglevel=error "${cache[@]}" </dev/null >/dev/null) ||
+    say "npm could not install it: is its registry reachable ($(npm config get registry))? client/node's tests will fail"
 }

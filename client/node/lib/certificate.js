@@ -27,7 +27,7 @@ function escape(character) {
 }
 
 function quoted(text) {
-  return PLAIN_NAME.test(text) ? text : JSON.stringify(text).replace(/[,'\x7f-\xff]/g, escape);
+  return PLAIN_NAME.test(text) ? text : JSON.stringify(text).replace(/[,\x7f-\xff]/g, escape);
 }
 
 function alternativeName(name) {

@@ -90,7 +90,7 @@ function nginxConfig(directory, port, lines) {
     events { worker_connections 64; }
     http { access_log off; ${folders}
       server { listen ${HOST}:${port} ssl; ssl_certificate ${pki.server.certPath};
-        ssl_certificate_key ${pki.server.keyPath}; root ${directory}; ${lines} } }`;
+        ssl_certificate_key ${pki.server.keyPath}; ssl_protocols TLSv1.2 TLSv1.3; root ${directory}; ${lines} } }`;
 }
 
 /** nginx with a page at /page. */
