@@ -23,8 +23,8 @@ class Session extends EventEmitter {
   #input = [];
   #inputLength = 0;
   #eof = false;
-  #fed = { length: 0, eof: false }; // what the last call took along
-  #left = 0; // how much of that it didn't take
+  #left = 0; // what the last call that took some along gave back
+  #saidEof = false; // that call knew of the end
   #full = false;
   #failure = null;
   #last = Promise.resolve(); // the end of the call before the next
@@ -59,8 +59,7 @@ class Session extends EventEmitter {
       this.#input = [Buffer.concat(this.#input)];
     }
     const data = this.#input.length ? this.#input[0].subarray(0, FEED_MAX) : Buffer.alloc(0);
-    this.#fed = { length: data.length, eof: this.#eof && this.#inputLength <= FEED_MAX };
-    return { data, eof: this.#fed.eof };
+    return { data, eof: this.#eof && this.#inputLength <= FEED_MAX };
   }
 
   #drop(count) {
@@ -89,10 +88,13 @@ class Session extends EventEmitter {
   }
 
   // What every answer has: bytes that were taken, and bytes to send, also when it failed.
-  #absorb(answer) {
+  #absorb(answer, feed) {
     const { progress } = answer;
     const taken = Number(progress.inputConsumed);
-    this.#left = this.#fed.length - taken;
+    if (feed) {
+      this.#left = feed.data.length - taken;
+      this.#saidEof = feed.eof;
+    }
     this.#drop(taken);
     if (progress.output.length) {
       this.emit('output', progress.output);
@@ -101,32 +103,31 @@ class Session extends EventEmitter {
     return answer;
   }
 
-  async #open(name, request) {
-    const answer = await this.link.call(name, request);
+  async #open(name, request, feed) {
+    const transport = { memory: { feed } };
+    const answer = await this.link.call(`SessionService.${name}`, { ...request, transport, decodePeer: true });
     if (answer.session !== '0') {
       this.#handle = answer.session;
     }
-    return this.#absorb(answer);
+    return this.#absorb(answer, feed);
   }
 
   /** @param {object} request of ConnectRequest: all but the transport */
   connect(request) {
-    return this.#inTurn(() =>
-      this.#open('SessionService.Connect', { ...request, transport: { memory: {} }, decodePeer: true }),
-    );
+    return this.#inTurn(() => this.#open('Connect', request));
   }
 
   /** @param {object} request of AcceptRequest: all but the transport */
   accept(request) {
-    return this.#inTurn(() =>
-      this.#open('SessionService.Accept', { ...request, transport: { memory: { feed: this.#feed() } }, decodePeer: true }),
-    );
+    return this.#inTurn(() => this.#open('Accept', request, this.#feed()));
   }
 
-  #step(name, request) {
+  // The request is made when it is its turn: what came in the meantime goes along.
+  #step(name, makeRequest) {
     return this.#inTurn(async () => {
-      const call = this.link.call(`SessionService.${name}`, { session: this.#handle, ...request() });
-      return this.#absorb(await call);
+      const request = makeRequest();
+      const answer = await this.link.call(`SessionService.${name}`, { session: this.#handle, ...request });
+      return this.#absorb(answer, request.feed);
     });
   }
 
@@ -164,7 +165,7 @@ class Session extends EventEmitter {
       await once(this, 'input');
     }
     this.#check();
-    if (this.#fed.eof && this.#inputLength <= this.#left) {
+    if (this.#saidEof && this.#inputLength <= this.#left) {
       throw tlsError({ kind: 'ERROR_KIND_TRUNCATED' });
     }
   }
