@@ -85,7 +85,7 @@ _deps_missing() {
 
 # deps_for_building, deps_for_testing, deps_for_peers and deps_for_ktls install what is missing, or say how and stop.
 deps_for_building() { _deps_install "${DEPS_BUILD[@]}"; }
-deps_for_testing() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_TEST[@]}" && _deps_node; }
+deps_for_testing() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_TEST[@]}"; _deps_node; }
 deps_for_ktls() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_KTLS[@]}"; }
 deps_for_peers() { _deps_install "${DEPS_BUILD[@]}" "${DEPS_PEERS[@]}"; }
 

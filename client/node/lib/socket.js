@@ -10,6 +10,7 @@ const { expectation, shakeAsClient, shakeAsServer } = require('./handshake');
 const { Session, failureOf } = require('./session');
 const { connected, destroyAfterFlush, drained } = require('./transport');
 
+const UNSENT_MAX = 1 << 20; // of answers to a peer that keeps asking and doesn't read, and that nobody wrote
 const TICKET_READS_MAX = 8; // after so many reads a server that wanted to send a ticket has
 
 const ADDRESSES = ['remoteAddress', 'remotePort', 'remoteFamily', 'localAddress', 'localPort', 'localFamily'];
@@ -208,6 +209,9 @@ class TLSSocket extends Duplex {
   async #readOn() {
     await this.#ready.promise;
     while (this.#wanted && !this.destroyed) {
+      if (this.#transport.writableLength > UNSENT_MAX) {
+        await drained(this.#transport);
+      }
       const answer = await this.#session.read();
       await this.#take(answer);
     }
