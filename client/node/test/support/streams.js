@@ -4,6 +4,7 @@
 const crypto = require('crypto');
 const { once } = require('events');
 const { Readable } = require('stream');
+const { setTimeout: sleep } = require('timers/promises');
 
 /** All that it says to its end. It isn't destroyed then, as `for await` would: its other half may go on. */
 async function readAll(stream) {
@@ -44,6 +45,16 @@ async function hashAll(stream) {
   return { digest: hash.digest('hex'), length };
 }
 
+/** A number that grows, once it no longer does. */
+async function settled(read) {
+  let last = -1;
+  for (let same = 0; same < 5; same = last === read() ? same + 1 : 0) {
+    last = read();
+    await sleep(100);
+  }
+  return last;
+}
+
 /** A page by http or https.request. */
 async function get(module, options) {
   const request = module.get(options);
@@ -51,4 +62,4 @@ async function get(module, options) {
   return { status: response.statusCode, body: (await readAll(response)).toString(), socket: request.socket };
 }
 
-module.exports = { failure, get, hashAll, noise, readAll };
+module.exports = { failure, get, hashAll, noise, readAll, settled };
