@@ -2,11 +2,10 @@
 // Does what the README and the examples show do what they say?
 
 const assert = require('assert/strict');
-const { spawn } = require('child_process');
 const fs = require('fs');
 const path = require('path');
 const { after, before, test } = require('node:test');
-const { Daemon, eventually } = require('./support/daemon');
+const { Daemon, eventually, spawnTied } = require('./support/daemon');
 const { PAGE, nginx, run } = require('./support/peers');
 const pki = require('./support/pki');
 
@@ -28,7 +27,7 @@ const example = (name, ...args) => run(process.execPath, [path.join(EXAMPLES, na
 
 // A server that runs until the test is over; what it says is in the answer.
 function serve(t, args, options) {
-  const child = spawn(process.execPath, args, options);
+  const child = spawnTied(process.execPath, args, options);
   t.after(() => child.kill('SIGKILL'));
   const said = { child, text: '' };
   child.stdout.on('data', (data) => {

@@ -18,6 +18,11 @@ function program() {
   return process.env.TLSAGENTD;
 }
 
+/** spawn(), of what ends with this process however that ends. */
+function spawnTied(command, args, options) {
+  return spawn('setpriv', ['--pdeathsig', 'TERM', command, ...args], options);
+}
+
 async function answers(file) {
   const socket = net.connect(file);
   try {
@@ -50,9 +55,16 @@ class Daemon {
   }
 
   async start() {
-    this.process = spawn(program(), ['--workers', '2', '--listen', this.address, ...this.args], { stdio: 'ignore' });
-    await eventually(() => answers(this.socket), 'the daemon listens');
+    this.process = spawnTied(program(), ['--workers', '2', '--listen', this.address, ...this.args], { stdio: 'ignore' });
+    await eventually(() => this.#listens(), 'the daemon listens');
     return this;
+  }
+
+  #listens() {
+    if (this.process.exitCode !== null) {
+      throw new Error(`the daemon ended with ${this.process.exitCode}: ${program()}`);
+    }
+    return answers(this.socket);
   }
 
   async kill() {
@@ -68,4 +80,4 @@ class Daemon {
   }
 }
 
-module.exports = { Daemon, eventually, PATIENCE_MS };
+module.exports = { Daemon, eventually, spawnTied };

@@ -1,7 +1,7 @@
 'use strict';
 // Real peers on the loopback: openssl, nginx, and Node's own tls.
 
-const { execFile, spawn } = require('child_process');
+const { execFile } = require('child_process');
 const { once } = require('events');
 const fs = require('fs');
 const net = require('net');
@@ -9,7 +9,7 @@ const path = require('path');
 const tls = require('tls');
 const { promisify } = require('util');
 const pki = require('./pki');
-const { eventually } = require('./daemon');
+const { eventually, spawnTied } = require('./daemon');
 
 const HOST = '127.0.0.1';
 const PAGE = "a page of nginx's\n";
@@ -53,7 +53,7 @@ async function between(t, port, handler) {
 }
 
 function start(t, command, args, options) {
-  const child = spawn(command, args, options);
+  const child = spawnTied(command, args, options);
   t.after(() => child.kill('SIGTERM'));
   return child;
 }
