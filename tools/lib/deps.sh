@@ -123,5 +123,5 @@ _deps_node() {
   if [[ ! (-n ${HOME:-} && -w $HOME) ]]; then cache=("--cache=/var/tmp/tlsagent-npm-$(id -u)"); fi
   say "installing what client/node needs: npm ci"
   (cd client/node && npm ci --ignore-scripts --fetch-retries=1 --loglevel=error "${cache[@]}" </dev/null >/dev/null) ||
-    say "npm could not install it: is its registry reachable ($(npm config get registry))? client/node's tests will fail"
+    say "npm could not install it: is its registry reachable ("npm config get registry" names it)? client/node's tests will fail"
 }
