@@ -5,11 +5,11 @@
 typedef Grpc__Health__V1__HealthCheckRequest Request;
 typedef Grpc__Health__V1__HealthCheckResponse Response;
 
-enum {
-  SERVING = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING,
-  NOT_SERVING = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING,
-  SERVICE_UNKNOWN = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN,
-};
+typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus Serving;
+
+#define SERVING         GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
+#define NOT_SERVING     GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
+#define SERVICE_UNKNOWN GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN
 
 // The empty name is the daemon's.
 static bool is_known(const char *service) {
@@ -33,13 +33,10 @@ void health_check(struct call *call, const ProtobufCMessage *request) {
   reply(call, &response);
 }
 
-static enum call_sent tell(struct call *call, int status_if_known) {
+static enum call_sent tell(struct call *call, Serving status_if_known) {
   const Request *request = (const Request *)call_request(call);
   Response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-  response.status =
-      (Grpc__Health__V1__HealthCheckResponse__ServingStatus)(is_known(request->service)
-                                                                 ? status_if_known
-                                                                 : SERVICE_UNKNOWN);
+  response.status = is_known(request->service) ? status_if_known : SERVICE_UNKNOWN;
   return call_send(call, &response.base);
 }
 
