@@ -323,7 +323,7 @@ class Life(RelayTest):
         command = self.server(to=self.echo().address, listen=front)
         pids = command.daemon_pids()
         self.assertTrue(pids)
-        with tls(dial(command.address)) as client, dial(command.address) as silent:
+        with dial(command.address) as silent, tls(dial(command.address)) as client:  # accepted in that order
             client.sendall(b"hello")
             self.assertEqual(client.recv(5), b"hello")
             self.assertEqual(command.interrupt(number), 0)
