@@ -96,11 +96,13 @@ def tlsagent_cc_test_library(name, **kwargs):
         **kwargs
     )
 
-def tlsagent_unit_tests(deps, **kwargs):
+def tlsagent_unit_tests(deps, threads = None, **kwargs):
     """One test for each *_test.cc of this folder; other sources in it are shared by all of them.
 
     Args:
       deps: the folder under test, and what its tests need beside it
+      threads: the tests that have more than one thread; all, if nothing is said. For ThreadSanitizer, which has nothing
+        to see in the others
       **kwargs: passed to every test
     """
     helpers = native.glob(["*.c", "*.cc"], exclude = ["*_test.cc"])
@@ -120,6 +122,7 @@ def tlsagent_unit_tests(deps, **kwargs):
             srcs = [src],
             data = native.glob(["testdata/**"]),
             deps = [":helpers"] + deps,
+            tags = [] if threads == None or src[:-len(".cc")] in threads else ["one-thread"],
             **kwargs
         )
 
