@@ -83,12 +83,16 @@ static status_t start_server(struct daemon *daemon) {
       .kernel_tls = daemon->options->kernel_tls,
   };
   service_start(&service);
+  struct rpc_listen listen[SOCKETS_MAX];
+  for (size_t i = 0; i < daemon->sockets.num; i++) {
+    listen[i] = (struct rpc_listen){.fd = daemon->sockets.fds[i]};
+  }
   struct rpc_config config = {
       .limits = &daemon->options->limits,
       .tenant = daemon->tenant,
       .workers = daemon->workers,
-      .listen_fds = daemon->sockets.fds,
-      .num_listen_fds = daemon->sockets.num,
+      .listen = listen,
+      .num_listen = daemon->sockets.num,
   };
   config.methods = service_methods(&config.num_methods);
   return rpc_server_new(&config, &daemon->server);

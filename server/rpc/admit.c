@@ -172,6 +172,7 @@ static void take_over(struct connection *connection, const struct request *reque
   list_push_back(&connection->calls, &call->link);
   connection->num_calls++;
   call->codec = connection->codec;
+  call->carries_fds = connection_carries_fds(connection);
   call->client = connection->client;
   client_ref(call->client);
   call->stream_id = request->stream_id;

@@ -184,7 +184,7 @@ size_t call_num_fds(const struct call *call) {
 
 bool call_carries_fds(const struct call *call) {
   OBJECT_CHECK(call, CALL_MAGIC);
-  return call->codec->carries_fds;
+  return call->carries_fds;
 }
 
 status_t call_take_fd(struct call *call, size_t index, int *out) {
@@ -492,7 +492,11 @@ void call_reply_with_fd(struct call *call, const ProtobufCMessage *response, int
     finish_if_cancelled(call);
     return;
   }
-  if (call->at == call->home->worker) {
+  if (fd >= 0 && !call->carries_fds) {
+    close_unsent(call, fd);
+    call_fail(call, STATUS_FAILED_PRECONDITION,
+              "the answer is a descriptor, which only ttrpc on a Unix socket carries");
+  } else if (call->at == call->home->worker) {
     reply_home(call, response, fd);
   } else {
     reply_away(call, response, fd);

@@ -57,7 +57,8 @@ struct worker *call_home(const struct call *call);
 // taken are closed with the call.
 size_t call_num_fds(const struct call *call);
 status_t call_take_fd(struct call *call, size_t index, int *out);
-// call_carries_fds tells whether descriptors can come and go with this call: not by gRPC.
+// call_carries_fds tells whether descriptors can come and go with this call: not by gRPC, and not
+// from another machine.
 bool call_carries_fds(const struct call *call);
 
 // call_move goes on with run on another worker (or, when that is home, at once). Once per call.

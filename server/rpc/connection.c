@@ -111,8 +111,9 @@ static void connection_free(struct connection *connection) {
 void connection_reject(struct connection *connection, const char *why) {
   uint64_t unlogged = 0;
   if (rpc_home_may_log(connection->home, &unlogged)) {
-    LOG_WARNING("closed a connection of uid %u, pid %d: %s (%" PRIu64 " lines not logged)",
-                (unsigned)connection->peer.uid, (int)connection->peer.pid, why, unlogged);
+    char who[PEER_TEXT_MAX];
+    peer_text(&connection->peer, who);
+    LOG_WARNING("closed a connection of %s: %s (%" PRIu64 " lines not logged)", who, why, unlogged);
   }
   connection_close(connection);
 }
@@ -163,10 +164,11 @@ static void log_behind(struct rpc_home *home, const struct peer *peer) {
   uint64_t unlogged = 0;
   counter_add(COUNTER_limits_hit, 1);
   if (rpc_home_may_log(home, &unlogged)) {
-    LOG_WARNING(
-        "closed a connection of uid %u, pid %d: closing what this user has passed hangs (%" PRIu64
-        " lines not logged)",
-        (unsigned)peer->uid, (int)peer->pid, unlogged);
+    char who[PEER_TEXT_MAX];
+    peer_text(peer, who);
+    LOG_WARNING("closed a connection of %s: closing what this user has passed hangs (%" PRIu64
+                " lines not logged)",
+                who, unlogged);
   }
 }
 
@@ -284,15 +286,21 @@ static struct connection *connection_alloc(struct rpc_home *home, const struct p
   return connection;
 }
 
+// Whom the socket's close may make wait: nobody, where it is no user's.
+static uid_t closer_of(const struct peer *peer) {
+  return peer->identity == NULL ? peer->uid : CLOSER_NOBODY;
+}
+
 // Takes fd over in any case.
 static status_t connection_new(struct rpc_home *home, int fd, const struct peer *peer,
                                struct connection **out) {
   struct connection *connection = connection_alloc(home, peer);
   if (connection == NULL) {
-    closer_close(peer->uid, fd);
+    closer_close(closer_of(peer), fd);
     return status_of(STATUS_RESOURCE_EXHAUSTED);
   }
-  status_t status = stream_new(home->loop, peer->uid, fd, STREAM_WITH_FDS | STREAM_CONTINUOUS,
+  int flags = STREAM_CONTINUOUS | (peer->identity == NULL ? STREAM_WITH_FDS : 0);
+  status_t status = stream_new(home->loop, closer_of(peer), fd, flags,
                                home->server->limits.queued_bytes + OUTPUT_RESERVE,
                                &connection_events, connection, &connection->stream);
   if (!status_ok(status)) {
@@ -321,7 +329,7 @@ static void welcome(struct rpc_home *home, int fd, const struct peer *peer) {
 // Past a limit: the peer is told so by the answer to its first request.
 
 // Says so at once and unasked, to stream 1, which is the first that a client uses.
-static void refuse_unasked(uid_t uid, int fd, struct quota_limit limit) {
+static void refuse_unasked(const struct peer *peer, int fd, struct quota_limit limit) {
   char text[CEILING_TEXT_MAX];
   uint8_t frame[FAILURE_FRAME_MAX];
   ceiling_text(text, limit.name, limit.value);
@@ -330,7 +338,7 @@ static void refuse_unasked(uid_t uid, int fd, struct quota_limit limit) {
   if (send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     counter_add(COUNTER_calls_failed, 1);
   }
-  closer_close(uid, fd);
+  closer_close(closer_of(peer), fd);
 }
 
 // Without memory for it the connection just ends.
@@ -356,12 +364,14 @@ static void turn_away(struct rpc_home *home, int fd, const struct peer *peer) {
   counter_add(COUNTER_connections_refused, 1);
   counter_add(COUNTER_limits_hit, 1);
   if (rpc_home_may_log(home, &unlogged)) {
-    LOG_WARNING("refused a connection of uid %u, pid %d: limit \"%s\" (%" PRIu64
-                ") is reached (%" PRIu64 " lines not logged)",
-                (unsigned)peer->uid, (int)peer->pid, limit.name, limit.value, unlogged);
+    char who[PEER_TEXT_MAX];
+    peer_text(peer, who);
+    LOG_WARNING("refused a connection of %s: limit \"%s\" (%" PRIu64 ") is reached (%" PRIu64
+                " lines not logged)",
+                who, limit.name, limit.value, unlogged);
   }
   if (home->num_refused == REFUSED_MAX) {
-    refuse_unasked(peer->uid, fd, limit);
+    refuse_unasked(peer, fd, limit);
   } else {
     wait_for_question(home, fd, peer, limit);
   }
@@ -395,19 +405,31 @@ static void hang_up(struct rpc_home *home, int fd, const struct peer *peer) {
   }
 }
 
-void connection_accept(struct rpc_home *home, int fd) {
+static status_t find_peer(int fd, const struct peer *known, struct peer *out) {
+  if (known == NULL) {
+    return credentials_read(fd, out);
+  }
+  *out = *known;
+  return OK_STATUS;
+}
+
+void connection_accept(struct rpc_home *home, int fd, const struct peer *known) {
   struct peer peer;
-  if (!status_ok(credentials_read(fd, &peer))) {
+  if (!status_ok(find_peer(fd, known, &peer))) {
     closer_close(CLOSER_DAEMON, fd);
   } else if (home->stage != RPC_SERVING) {
-    closer_close(peer.uid, fd);
-  } else if (closer_behind(peer.uid)) {
+    closer_close(closer_of(&peer), fd);
+  } else if (known == NULL && closer_behind(peer.uid)) {
     hang_up(home, fd, &peer);
   } else if (status_ok(tenant_connect(home->server->tenant, &peer))) {
     welcome(home, fd, &peer);
   } else {
     turn_away(home, fd, &peer);
   }
+}
+
+bool connection_carries_fds(const struct connection *connection) {
+  return connection->codec->carries_fds && connection->peer.identity == NULL;
 }
 
 struct call *connection_call(const struct connection *connection, uint32_t stream_id) {

@@ -237,9 +237,11 @@ void packed_free(struct packed packed) {
 static void log_unread(struct connection *connection) {
   uint64_t unlogged = 0;
   if (rpc_home_may_log(connection->home, &unlogged)) {
-    LOG_WARNING("closed a connection of uid %u, pid %d: it does not read its answers (%" PRIu64
+    char who[PEER_TEXT_MAX];
+    peer_text(&connection->peer, who);
+    LOG_WARNING("closed a connection of %s: it does not read its answers (%" PRIu64
                 " lines not logged)",
-                (unsigned)connection->peer.uid, (int)connection->peer.pid, unlogged);
+                who, unlogged);
   }
 }
 

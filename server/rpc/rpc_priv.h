@@ -79,6 +79,7 @@ enum rpc_stage {
 
 struct rpc_listener {
   struct rpc_home *home;
+  const struct rpc_listen *from;
   struct listener *listener;  // NULL when closed
 };
 
@@ -96,7 +97,7 @@ struct rpc_home {
   struct loop *loop;
   enum rpc_stage stage;
   struct rpc_load load;
-  struct rpc_listener *listeners;  // server->num_listen_fds of them
+  struct rpc_listener *listeners;  // server->num_listen of them
   struct list connections;
   struct list orphans;      // calls whose connection is gone
   struct list spare_calls;  // kept for the next call, so that it costs no malloc
@@ -116,8 +117,8 @@ struct rpc_server {
   struct limits limits;
   struct dispatch *dispatch;
   struct tenant *tenant;
-  const int *listen_fds;
-  size_t num_listen_fds;
+  struct rpc_listen *listen;
+  size_t num_listen;
   struct shares shares;
   struct rpc_home *homes;
   unsigned num_homes;
@@ -166,8 +167,12 @@ struct connection {
   uint64_t impatient_with;  // codec->unfinished when patience was set
 };
 
-// connection_accept makes a connection of an accepted socket, or tells the peer why not.
-void connection_accept(struct rpc_home *home, int fd);
+// connection_accept makes a connection of an accepted socket, or tells the peer why not. known is
+// who it is; NULL: the kernel tells.
+void connection_accept(struct rpc_home *home, int fd, const struct peer *known);
+// connection_carries_fds tells whether descriptors can come and go: by a protocol that has a place
+// for them, from a user of this machine.
+bool connection_carries_fds(const struct connection *connection);
 // connection_end ends its calls and closes it when the answers already given are sent.
 void connection_end(struct connection *connection);
 // connection_close ends its calls and closes it now. Harmless when that is so.
@@ -256,6 +261,7 @@ struct call {
   struct worker *at;
   struct message message;  // the way there, and then the way back
   struct message notice;   // a cancel on its way there, and back
+  bool carries_fds;
   bool moved;
   bool ended;
   bool answered;                   // at home, where the answer was packed into the output

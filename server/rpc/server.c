@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "server/rpc/rpc_priv.h"
@@ -79,7 +80,7 @@ static struct rpc_load total_load(const struct rpc_server *server) {
 
 static void on_accept(void *owner, int fd) {
   struct rpc_listener *listener = owner;
-  connection_accept(listener->home, fd);
+  connection_accept(listener->home, fd, listener->from->peer);
 }
 
 static void on_listener_closed(void *owner) {
@@ -93,16 +94,18 @@ static const struct listener_events listener_events = {
     .on_closed = on_listener_closed,
 };
 
-static status_t listen_on(struct rpc_home *home, struct rpc_listener *listener, int fd) {
+static status_t listen_on(struct rpc_home *home, struct rpc_listener *listener,
+                          const struct rpc_listen *from) {
   listener->home = home;
-  TRY(listener_new(home->loop, fd, &listener_events, listener, &listener->listener));
+  listener->from = from;
+  TRY(listener_new(home->loop, from->fd, &listener_events, listener, &listener->listener));
   home->load.listeners++;
   return OK_STATUS;
 }
 
 static status_t listen_all(struct rpc_home *home) {
-  for (size_t i = 0; i < home->server->num_listen_fds; i++) {
-    TRY(listen_on(home, &home->listeners[i], home->server->listen_fds[i]));
+  for (size_t i = 0; i < home->server->num_listen; i++) {
+    TRY(listen_on(home, &home->listeners[i], &home->server->listen[i]));
   }
   return OK_STATUS;
 }
@@ -112,7 +115,7 @@ static void visit_to_listen(struct rpc_home *home) {
 }
 
 static void close_listeners(struct rpc_home *home) {
-  for (size_t i = 0; i < home->server->num_listen_fds; i++) {
+  for (size_t i = 0; i < home->server->num_listen; i++) {
     struct listener *listener = home->listeners[i].listener;
     home->listeners[i].listener = NULL;
     if (listener != NULL) {
@@ -129,6 +132,20 @@ static status_t listen_everywhere(struct rpc_server *server) {
   return OK_STATUS;
 }
 
+static struct rpc_home *home_of(struct rpc_server *server, const struct worker *worker) {
+  unsigned i = 0;
+  while (server->homes[i].worker != worker) {
+    i++;
+    assert(i < server->num_homes);
+  }
+  return &server->homes[i];
+}
+
+void rpc_server_adopt(struct rpc_server *server, int fd, const struct peer *peer) {
+  OBJECT_CHECK(server, RPC_SERVER_MAGIC);
+  connection_accept(home_of(server, worker_current()), fd, peer);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Making one
 
@@ -139,8 +156,8 @@ static status_t home_init(struct rpc_home *home, struct rpc_server *server, stru
   list_init(&home->connections);
   list_init(&home->orphans);
   list_init(&home->spare_calls);
-  home->listeners = calloc(server->num_listen_fds, sizeof(*home->listeners));
-  ENSURE(home->listeners != NULL || server->num_listen_fds == 0, RESOURCE_EXHAUSTED);
+  home->listeners = calloc(server->num_listen, sizeof(*home->listeners));
+  ENSURE(home->listeners != NULL || server->num_listen == 0, RESOURCE_EXHAUSTED);
   return OK_STATUS;
 }
 
@@ -163,8 +180,6 @@ static struct rpc_server *server_alloc(const struct rpc_config *config) {
   server->magic = RPC_SERVER_MAGIC;
   server->limits = *config->limits;
   server->tenant = config->tenant;
-  server->listen_fds = config->listen_fds;
-  server->num_listen_fds = config->num_listen_fds;
   shares_init(&server->shares, config->limits);
   pthread_mutex_init(&server->lock, NULL);
   clock_condition_init(&server->changed);
@@ -178,6 +193,7 @@ static void server_release(struct rpc_server *server) {
     free(server->homes[i].listeners);
   }
   free(server->homes);
+  free(server->listen);
   dispatch_free(server->dispatch);
   shares_cleanup(&server->shares);
   pthread_cond_destroy(&server->changed);
@@ -186,7 +202,19 @@ static void server_release(struct rpc_server *server) {
   free(server);
 }
 
+static status_t copy_listen(struct rpc_server *server, const struct rpc_config *config) {
+  if (config->num_listen == 0) {
+    return OK_STATUS;
+  }
+  server->listen = calloc(config->num_listen, sizeof(*server->listen));
+  ENSURE(server->listen != NULL, RESOURCE_EXHAUSTED);
+  memcpy(server->listen, config->listen, config->num_listen * sizeof(*server->listen));
+  server->num_listen = config->num_listen;
+  return OK_STATUS;
+}
+
 static status_t server_build(struct rpc_server *server, const struct rpc_config *config) {
+  TRY(copy_listen(server, config));
   TRY(dispatch_new(config->methods, config->num_methods, &server->dispatch));
   return homes_new(server, config->workers);
 }

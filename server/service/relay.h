@@ -31,9 +31,10 @@ bool begin_relay(struct call *call, struct session *session, uint64_t handle,
 
 // RELAY_NOT_CARRIED is why a call that carries no descriptors can't ask for a relay
 // (FAILED_PRECONDITION).
-#define RELAY_NOT_CARRIED                                                                       \
-  "a relay's answer is a descriptor, which gRPC can't carry: ask for it by ttrpc, on the same " \
-  "socket and with this client's token"
+#define RELAY_NOT_CARRIED                                                                    \
+  "a relay's answer is a descriptor, which only ttrpc on a Unix socket carries: ask for it " \
+  "there, "                                                                                  \
+  "with this client's token"
 
 // convert_end tells how a relay ended, in the arena; NULL when that is exhausted.
 Tlsagent__V1__WaitEndResponse *convert_end(struct arena *arena, const struct relay_end *end);

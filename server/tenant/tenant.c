@@ -52,6 +52,7 @@ void tenant_free(struct tenant *tenant) {
   OBJECT_CHECK(tenant, TENANT_MAGIC);
   names_free_all(tenant);
   assert(list_empty(&tenant->owners));  // every client has left and is unreferenced
+  identities_free(tenant);
   pthread_mutex_destroy(&tenant->lock);
   tenant->magic = 0;
   free(tenant);

@@ -1,4 +1,5 @@
-// Who may use what: owners (user ids), their clients, the clients' handles, and quotas.
+// Who may use what: owners (user ids, and identities of who is no user of this machine), their
+// clients, the clients' handles, and quotas.
 //
 // A client is one or more connections of one peer: the first makes it, others join it with its
 // token. What a client made ends with its last connection. A handle belongs to one client;
@@ -26,12 +27,23 @@ struct client;
 
 enum { CLIENT_TOKEN_BYTES = 16, TENANT_NAME_MAX = 255 };
 
-// Who is at the other end of a connection (SO_PEERCRED).
+// Who is at the other end of a connection: a user by the kernel's word (SO_PEERCRED), or an
+// identity (tenant_identity).
 struct peer {
   uid_t uid;
   gid_t gid;
   pid_t pid;
+  const char *identity;  // NULL of a user; lives as long as the tenant
 };
+
+// From here on a number stands for an identity. systemd gives no user one of these, nor does
+// Debian; who has one nevertheless isn't served.
+#define PEER_IDENTITIES_FIRST ((uid_t)0xFFFF0000)
+
+enum { IDENTITY_MAX = 255, IDENTITIES_MAX = 1024, PEER_TEXT_MAX = IDENTITY_MAX + 1 };
+
+// peer_text writes who it is for a line of the log: "uid 1000, pid 77", or the identity.
+void peer_text(const struct peer *peer, char out[PEER_TEXT_MAX]);
 
 // What can be counted against the daemon's and the owner's limit.
 enum quota {
@@ -58,6 +70,11 @@ struct handle_kind {
 // gone.
 status_t tenant_new(const struct limits *limits, struct tenant **out);
 void tenant_free(struct tenant *tenant);
+
+// tenant_identity makes the peer of an identity, 1 to IDENTITY_MAX bytes of printable ASCII: the
+// same owner whenever it is the same text. It is remembered for good. INVALID_ARGUMENT for another
+// text, RESOURCE_EXHAUSTED when there are IDENTITIES_MAX, or without memory.
+status_t tenant_identity(struct tenant *tenant, const char *text, struct peer *out);
 
 // tenant_connect counts a new connection of peer, or RESOURCE_EXHAUSTED; tenant_disconnect gives it
 // back. The connection belongs to no client yet.

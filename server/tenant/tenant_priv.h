@@ -37,6 +37,8 @@ struct tenant {
   pthread_mutex_t lock;
   struct list owners;
   uint64_t used[QUOTA_COUNT];
+  char *identities[IDENTITIES_MAX];  // in the order of their numbers
+  size_t num_identities;
 };
 
 // A slot of a handle table: an object, or a link of the chain of free slots.
@@ -100,6 +102,9 @@ struct handle_slot *handle_table_find(struct handle_table *table, const struct h
                                       uint64_t handle);
 // handle_table_remove frees a slot; its handle never comes back in this table's life.
 void handle_table_remove(struct handle_table *table, struct handle_slot *slot);
+
+// identities_free forgets every identity.
+void identities_free(struct tenant *tenant);
 
 // names_free_all forgets every name of every owner.
 void names_free_all(struct tenant *tenant);

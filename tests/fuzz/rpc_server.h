@@ -64,9 +64,9 @@ class Server {
     Check(status_ok(worker_pool_new(&workers, &g_workers, &why)));
     Check(status_ok(tenant_new(&limits_, &tenant_)));
     Listen();
+    const struct rpc_listen listen = {listen_fd_, nullptr};
     struct rpc_config config = {
-        kMethods, sizeof(kMethods) / sizeof(kMethods[0]), &limits_, tenant_, g_workers, &listen_fd_,
-        1};
+        kMethods, sizeof(kMethods) / sizeof(kMethods[0]), &limits_, tenant_, g_workers, &listen, 1};
     Check(status_ok(rpc_server_new(&config, &server_)));
   }
 

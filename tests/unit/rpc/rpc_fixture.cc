@@ -601,8 +601,9 @@ void Rpc::Start() {
   config.limits = &limits_;
   config.tenant = tenant_;
   config.workers = pool_;
-  config.listen_fds = &listen_fd_;
-  config.num_listen_fds = 1;
+  const rpc_listen listen = {listen_fd_, nullptr};
+  config.listen = &listen;
+  config.num_listen = 1;
   ASSERT_TRUE(status_ok(rpc_server_new(&config, &server_)));
 }
 

@@ -309,8 +309,9 @@ void Daemon::Start() {
   rpc.limits = &limits_;
   rpc.tenant = tenant_;
   rpc.workers = workers_;
-  rpc.listen_fds = &listen_fd_;
-  rpc.num_listen_fds = 1;
+  const rpc_listen listen = {listen_fd_, nullptr};
+  rpc.listen = &listen;
+  rpc.num_listen = 1;
   ASSERT_TRUE(status_ok(rpc_server_new(&rpc, &server_)));
 }
 
