@@ -7,6 +7,7 @@
 #include "server/base/log.h"
 #include "server/daemon/listen.h"
 #include "server/daemon/process.h"
+#include "server/daemon/remote.h"
 #include "server/ring/dial.h"
 #include "server/ring/worker.h"
 #include "server/rpc/server.h"
@@ -32,6 +33,8 @@ struct daemon {
   struct resolver *resolver;
   struct worker_pool *workers;
   struct rpc_server *server;
+  struct peer everybody;  // of plain TCP
+  struct remote *remote;
   bool kernel_has_tls;
 };
 
@@ -45,6 +48,10 @@ static status_t start_tls(const struct daemon *daemon) {
     LOG_ERROR("OpenSSL could not be started: %s %s", error.reason, error.text);
   }
   return started;
+}
+
+static bool serves_tls(const struct daemon *daemon) {
+  return daemon->options->listen_tls.cert != NULL;
 }
 
 static status_t start_workers(struct daemon *daemon) {
@@ -73,6 +80,31 @@ static bool look_for_kernel_tls(const struct options *options) {
   return has;
 }
 
+static size_t list_sockets(struct daemon *daemon, struct rpc_listen out[SOCKETS_MAX]) {
+  const struct listen_sockets *sockets = &daemon->sockets;
+  size_t num = 0;
+  for (size_t i = 0; i < sockets->num; i++) {
+    if (!sockets->tcp[i]) {
+      out[num++] = (struct rpc_listen){.fd = sockets->fds[i]};
+    } else if (!serves_tls(daemon)) {
+      out[num++] = (struct rpc_listen){.fd = sockets->fds[i], .peer = &daemon->everybody};
+    }
+  }
+  return num;
+}
+
+static status_t start_remote(struct daemon *daemon) {
+  const struct remote_config config = {
+      .files = &daemon->options->listen_tls,
+      .limits = &daemon->options->limits,
+      .sockets = &daemon->sockets,
+      .tenant = daemon->tenant,
+      .workers = daemon->workers,
+      .server = daemon->server,
+  };
+  return serves_tls(daemon) ? remote_start(&config, &daemon->remote) : OK_STATUS;
+}
+
 static status_t start_server(struct daemon *daemon) {
   struct service_config service = {
       .limits = &daemon->options->limits,
@@ -83,19 +115,18 @@ static status_t start_server(struct daemon *daemon) {
       .kernel_tls = daemon->options->kernel_tls,
   };
   service_start(&service);
+  TRY(tenant_identity(daemon->tenant, "tcp", &daemon->everybody));
   struct rpc_listen listen[SOCKETS_MAX];
-  for (size_t i = 0; i < daemon->sockets.num; i++) {
-    listen[i] = (struct rpc_listen){.fd = daemon->sockets.fds[i]};
-  }
   struct rpc_config config = {
       .limits = &daemon->options->limits,
       .tenant = daemon->tenant,
       .workers = daemon->workers,
       .listen = listen,
-      .num_listen = daemon->sockets.num,
+      .num_listen = list_sockets(daemon, listen),
   };
   config.methods = service_methods(&config.num_methods);
-  return rpc_server_new(&config, &daemon->server);
+  TRY(rpc_server_new(&config, &daemon->server));
+  return start_remote(daemon);
 }
 
 static status_t start(struct daemon *daemon) {
@@ -126,6 +157,7 @@ static void drain(struct daemon *daemon) {
   process_notify("STOPPING=1");
   listen_unlink(&daemon->sockets);
   service_drain();
+  remote_drain(daemon->remote);
   clock_time until = clock_add(clock_now(), daemon->options->drain_nanos);
   size_t left = rpc_server_drain(daemon->server, until);
   if (left > 0) {
@@ -162,7 +194,9 @@ static void wait_for_sessions(struct worker_pool *workers) {
 // Stops what was started. The resolver goes before the workers: a lookup under way answers to one.
 static void stop(struct daemon *daemon) {
   if (daemon->server != NULL) {
+    remote_drain(daemon->remote);
     rpc_server_free(daemon->server);
+    remote_stop(daemon->remote);
     wait_for_sessions(daemon->workers);
   }
   listen_unlink(&daemon->sockets);
@@ -173,6 +207,7 @@ static void stop(struct daemon *daemon) {
   if (daemon->workers != NULL) {
     worker_pool_free(daemon->workers);
   }
+  remote_free(daemon->remote);
   if (daemon->tenant != NULL) {
     tenant_free(daemon->tenant);
   }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "server/base/log.h"
+#include "server/daemon/tcp.h"
 
 enum { BACKLOG = 1024, FIRST_INHERITED_FD = 3, PATH_LENGTH = 256 };
 
@@ -164,14 +165,26 @@ static status_t listen_at(const char *text, const struct address *address, bool 
   return OK_STATUS;
 }
 
-static status_t open_one(const char *text, const struct options *options,
+static status_t open_tcp(const char *text, const struct options *options,
                          struct listen_sockets *sockets) {
-  struct address address;
-  TRY(parse_address(text, &address));
-  if (sockets->num == SOCKETS_MAX) {
-    LOG_ERROR("%s: at most %d sockets, the inherited ones included", text, SOCKETS_MAX);
+  bool with_tls = options->listen_tls.cert != NULL;
+  if (!with_tls && !tcp_is_loopback(text)) {
+    LOG_ERROR(
+        "%s: without TLS whoever reaches it would be a client, and read along: name certificate, "
+        "key and the clients' CA by --listen-tls, or listen at 127.0.0.1",
+        text);
     return status_of(STATUS_INVALID_ARGUMENT);
   }
+  TRY(tcp_listen(text, &sockets->fds[sockets->num]));
+  sockets->tcp[sockets->num++] = true;
+  LOG_INFO("listening at %s, %s", text, with_tls ? "with TLS" : "for every user of this machine");
+  return OK_STATUS;
+}
+
+static status_t open_unix(const char *text, const struct options *options,
+                          struct listen_sockets *sockets) {
+  struct address address;
+  TRY(parse_address(text, &address));
   if (address.abstract) {
     return listen_at(text, &address, false, options, sockets);
   }
@@ -230,6 +243,16 @@ static status_t take_inherited(struct listen_sockets *sockets, size_t num) {
 
 // ---------------------------------------------------------------------------------------------
 
+static status_t open_one(const char *text, const struct options *options,
+                         struct listen_sockets *sockets) {
+  if (sockets->num == SOCKETS_MAX) {
+    LOG_ERROR("%s: at most %d sockets, the inherited ones included", text, SOCKETS_MAX);
+    return status_of(STATUS_INVALID_ARGUMENT);
+  }
+  return strncmp(text, "tcp:", strlen("tcp:")) == 0 ? open_tcp(text, options, sockets)
+                                                    : open_unix(text, options, sockets);
+}
+
 static status_t open_default(const struct options *options, struct listen_sockets *sockets) {
   static char place[PATH_LENGTH];  // files[] points into it
   const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -245,6 +268,14 @@ static status_t open_default(const struct options *options, struct listen_socket
   return open_one(place, options, sockets);
 }
 
+static bool has_tcp(const struct listen_sockets *sockets) {
+  bool has = false;
+  for (size_t i = 0; i < sockets->num; i++) {
+    has = has || sockets->tcp[i];
+  }
+  return has;
+}
+
 static status_t open_all(const struct options *options, struct listen_sockets *sockets) {
   size_t inherited = count_inherited();
   if (inherited > 0) {
@@ -252,6 +283,11 @@ static status_t open_all(const struct options *options, struct listen_sockets *s
   }
   for (size_t i = 0; i < options->num_listen; i++) {
     TRY(open_one(options->listen[i], options, sockets));
+  }
+  if (options->listen_tls.cert != NULL && !has_tcp(sockets)) {
+    LOG_ERROR(
+        "--listen-tls: there is nothing to serve with it: say where by --listen tcp:HOST:PORT");
+    return status_of(STATUS_INVALID_ARGUMENT);
   }
   return sockets->num == 0 ? open_default(options, sockets) : OK_STATUS;
 }
@@ -280,7 +316,9 @@ void listen_unlink(struct listen_sockets *sockets) {
 
 void listen_close(struct listen_sockets *sockets) {
   for (size_t i = 0; i < sockets->num; i++) {
-    close(sockets->fds[i]);
+    if (sockets->fds[i] >= 0) {
+      close(sockets->fds[i]);
+    }
   }
   sockets->num = 0;
 }

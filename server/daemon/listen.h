@@ -1,4 +1,4 @@
-// Listening sockets: made here, or inherited from whoever started the daemon.
+// Listening sockets, of Unix and of TCP: made here, or inherited from whoever started the daemon.
 #ifndef TLSAGENT_SERVER_DAEMON_LISTEN_H_
 #define TLSAGENT_SERVER_DAEMON_LISTEN_H_
 
@@ -16,7 +16,8 @@ extern "C" {
 enum { SOCKETS_MAX = LISTEN_MAX };
 
 struct listen_sockets {
-  int fds[SOCKETS_MAX];
+  int fds[SOCKETS_MAX];  // -1: somebody has taken it over
+  bool tcp[SOCKETS_MAX];
   size_t num;
   // The socket files made here, to be removed at the end if they are still the same.
   struct {

@@ -7,24 +7,52 @@
 #include <unistd.h>
 
 #include "server/daemon/process.h"
+#include "server/daemon/tcp.h"
 #include "server/service/service.h"
 #include "server/tenant/policy.h"
 
 enum { WORKERS_MAX = 256, DRAIN_SECONDS = 30, DRAIN_SECONDS_MAX = 86400 };
 
 // What one option does with its argument. False: it makes no sense.
-typedef bool (*take_option)(struct options *options, const char *argument);
+typedef bool (*take_option)(struct options *options, char *argument);
 
-static bool take_listen(struct options *options, const char *argument) {
+static bool take_listen(struct options *options, char *argument) {
   bool fits = options->num_listen < LISTEN_MAX;
-  if (!fits || strncmp(argument, "unix:", 5) != 0 || argument[5] == '\0') {
+  bool is_unix = strncmp(argument, "unix:", 5) == 0 && argument[5] != '\0';
+  if (!fits || !(is_unix || tcp_address_valid(argument))) {
     return false;
   }
   options->listen[options->num_listen++] = argument;
   return true;
 }
 
-static bool take_allow_dial(struct options *options, const char *argument) {
+// Takes argument apart where its commas are.
+static bool split_listen_tls(char *argument, struct listen_tls *tls) {
+  static char cert[] = "cert", key[] = "key", client_ca[] = "client-ca";
+  char *const words[] = {cert, key, client_ca, NULL};
+  char **places[] = {&tls->cert, &tls->key, &tls->client_ca};
+  *tls = (struct listen_tls){0};
+  while (*argument != '\0') {
+    char *value = NULL;
+    int word = getsubopt(&argument, words, &value);
+    if (word < 0 || value == NULL || *value == '\0') {
+      return false;
+    }
+    *places[word] = value;
+  }
+  return tls->cert != NULL && tls->key != NULL && tls->client_ca != NULL;
+}
+
+static bool take_listen_tls(struct options *options, char *argument) {
+  size_t len = strlen(argument);
+  bool good = split_listen_tls(argument, &options->listen_tls);
+  for (size_t i = 0; !good && i < len; i++) {  // it is shown to who wrote it
+    argument[i] = argument[i] == '\0' ? ',' : argument[i];
+  }
+  return good;
+}
+
+static bool take_allow_dial(struct options *options, char *argument) {
   if (options->num_allow_dial == ALLOW_DIAL_MAX || !policy_pattern_valid(argument)) {
     return false;
   }
@@ -41,30 +69,30 @@ static bool take_number(const char *argument, int base, unsigned long least, uns
          *out <= most;
 }
 
-static bool take_workers(struct options *options, const char *argument) {
+static bool take_workers(struct options *options, char *argument) {
   unsigned long number;
   bool good = take_number(argument, 10, 1, WORKERS_MAX, &number);
   options->workers = good ? (unsigned)number : options->workers;
   return good;
 }
 
-static bool take_mode(struct options *options, const char *argument) {
+static bool take_mode(struct options *options, char *argument) {
   unsigned long number;
   bool good = take_number(argument, 8, 0, 0777, &number);
   options->mode = good ? (mode_t)number : options->mode;
   return good;
 }
 
-static bool take_group(struct options *options, const char *argument) {
+static bool take_group(struct options *options, char *argument) {
   options->group = argument;
   return *argument != '\0';
 }
 
-static bool take_limit(struct options *options, const char *argument) {
+static bool take_limit(struct options *options, char *argument) {
   return status_ok(limits_set(&options->limits, argument));
 }
 
-static bool take_drain_timeout(struct options *options, const char *argument) {
+static bool take_drain_timeout(struct options *options, char *argument) {
   unsigned long seconds;
   bool good = take_number(argument, 10, 0, DRAIN_SECONDS_MAX, &seconds);
   options->drain_nanos = good ? seconds * 1000000000ULL : options->drain_nanos;
@@ -82,7 +110,7 @@ static bool take_name(const char *argument, const char *const *names, size_t num
   return false;
 }
 
-static bool take_log_format(struct options *options, const char *argument) {
+static bool take_log_format(struct options *options, char *argument) {
   static const char *const names[] = {"text", "json", "journald"};
   unsigned index = 0;
   bool good = take_name(argument, names, 3, &index);
@@ -91,7 +119,7 @@ static bool take_log_format(struct options *options, const char *argument) {
   return good;
 }
 
-static bool take_log_level(struct options *options, const char *argument) {
+static bool take_log_level(struct options *options, char *argument) {
   static const char *const names[] = {"error", "warning", "info", "debug"};
   unsigned index = 0;
   bool good = take_name(argument, names, 4, &index);
@@ -106,9 +134,13 @@ static const struct {
   take_option take;
   const char *text;
 } table[] = {
-    {"listen", "unix:PATH|unix:@NAME", take_listen,
+    {"listen", "unix:PATH|unix:@NAME|tcp:HOST:PORT", take_listen,
      "where to listen, again for more places; default $XDG_RUNTIME_DIR/tlsagent.sock,\n"
-     "for root /run/tlsagent.sock, or the sockets of LISTEN_FDS (systemd.socket(5))"},
+     "for root /run/tlsagent.sock, or the sockets of LISTEN_FDS (systemd.socket(5));\n"
+     "tcp: is for 127.0.0.1 and [::1], and with --listen-tls for any address"},
+    {"listen-tls", "cert=FILE,key=FILE,client-ca=FILE", take_listen_tls,
+     "all tcp: sockets speak TLS 1.3, and only to clients with a certificate of that CA;\n"
+     "who they are is that certificate's first URI, else DNS name, else common name"},
     {"mode", "OCTAL", take_mode, "permissions of the socket file, default 0600"},
     {"group", "NAME", take_group, "group of the socket file"},
     {"workers", "N", take_workers, "threads that serve, default one for each core"},

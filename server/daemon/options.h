@@ -17,9 +17,17 @@ extern "C" {
 
 enum { LISTEN_MAX = 16, ALLOW_DIAL_MAX = 64 };
 
+// Files in PEM by which TCP is served with TLS; all NULL: it isn't.
+struct listen_tls {
+  char *cert;       // own certificate first, then the intermediates
+  char *key;        // of that certificate
+  char *client_ca;  // whose certificates clients have to show
+};
+
 struct options {
-  const char *listen[LISTEN_MAX];  // "unix:PATH" or "unix:@NAME"
+  const char *listen[LISTEN_MAX];  // "unix:PATH", "unix:@NAME" or "tcp:HOST:PORT"
   size_t num_listen;
+  struct listen_tls listen_tls;
   const char *allow_dial[ALLOW_DIAL_MAX];
   size_t num_allow_dial;
   unsigned workers;
@@ -40,7 +48,8 @@ enum options_outcome {
 };
 
 // options_read reads the command line over the defaults. What --help, --version and --print-limits
-// show goes to out, what is wrong to err. The strings of *options point into argv.
+// show goes to out, what is wrong to err. The strings of *options point into argv, which
+// --listen-tls is taken apart in.
 enum options_outcome options_read(int argc, char **argv, FILE *out, FILE *err,
                                   struct options *options);
 

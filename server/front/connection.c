@@ -22,7 +22,7 @@ struct connection {
   struct session *session;  // a reference; NULL before there is one
   struct opening *opening;  // until both ends are joined
   struct session_ended ended;
-  char peer[FRONT_PEER_MAX];  // "" unless records are kept
+  char peer[FRONT_PEER_MAX];  // "" unless somebody is told
 };
 
 // What is needed only until then: a relay lives long, and there are many.
@@ -150,6 +150,10 @@ static void end(struct connection *connection, enum front_stage stage,
 
 static void fail(struct connection *connection, enum front_stage stage,
                  const struct tls_error *error) {
+  const struct front_handler *handler = config_of(connection)->handler;
+  if (handler != NULL) {
+    handler->failed(handler->owner, connection->peer, error);
+  }
   const struct relay_end how = {.result = ENGINE_FAILED, .error = error};
   end(connection, stage, &how);
 }
@@ -202,6 +206,17 @@ static void join(struct connection *connection, int plain) {
   session_await_end(connection->session, &connection->ended);
 }
 
+static void ask_handler(struct connection *connection) {
+  const struct front_handler *handler = config_of(connection)->handler;
+  struct tls_error error;
+  int plain = -1;
+  if (status_ok(handler->open(handler->owner, connection->session, &plain, &error))) {
+    join(connection, plain);
+  } else {
+    fail(connection, FRONT_DIAL, &error);
+  }
+}
+
 // ---------------------------------------------------------------------------------------------
 // The handshake
 
@@ -222,6 +237,8 @@ static void on_shaken(struct session_op *op) {
   struct connection *connection = op->owner;
   if (op->result != ENGINE_DONE) {
     fail_handshake(connection, op);
+  } else if (config_of(connection)->handler != NULL) {
+    ask_handler(connection);
   } else if (config_of(connection)->role == ENGINE_SERVER) {
     start_dial(connection);
   } else {
@@ -319,7 +336,7 @@ static void write_peer(const struct sockaddr_storage *address, char out[FRONT_PE
 
 static void note_addresses(struct connection *connection, int fd) {
   const struct front_config *config = config_of(connection);
-  if (config->keep_records || config->proxy_protocol) {
+  if (config->keep_records || config->proxy_protocol || config->handler != NULL) {
     proxy_look_at(fd, &connection->opening->addresses);
     write_peer(&connection->opening->addresses.source, connection->peer);
   }

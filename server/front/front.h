@@ -57,6 +57,19 @@ struct front_target {
   uint16_t port;
 };
 
+struct session;
+
+// Who sees to connections in place of a target: for servers only. Called on the connection's
+// worker.
+struct front_handler {
+  // Gives the plaintext's other end, a stream socket that is taken over, for a session that has
+  // shaken hands. On failure error says why.
+  status_t (*open)(void *owner, struct session *session, int *out, struct tls_error *error);
+  // A connection ended before it was relayed.
+  void (*failed)(void *owner, const char *peer, const struct tls_error *error);
+  void *owner;
+};
+
 struct front_config {
   struct fronts *fronts;        // outlives it
   struct client *client;        // whose sessions they count as; a reference is taken
@@ -64,6 +77,7 @@ struct front_config {
   enum engine_role role;        // SERVER: TLS with who connects; CLIENT: TLS with the target
   int fd;                       // a listening stream socket, taken over
   struct front_target target;
+  const struct front_handler *handler;   // NULL: the target; outlives it
   char server_name[FRONT_HOST_MAX + 1];  // CLIENT
   bool proxy_protocol;                   // SERVER
   bool keep_records;

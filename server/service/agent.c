@@ -22,7 +22,12 @@ void agent_hello(struct call *call, const ProtobufCMessage *request) {
   Tlsagent__V1__HelloResponse response = TLSAGENT__V1__HELLO_RESPONSE__INIT;
   response.token = binary_of(slice_of(client_token(client), CLIENT_TOKEN_BYTES));
   response.version = (char *)TLSAGENT_VERSION;
-  response.uid = client_peer(client)->uid;
+  const struct peer *peer = client_peer(client);
+  if (peer->identity != NULL) {
+    response.identity = (char *)peer->identity;
+  } else {
+    response.uid = peer->uid;
+  }
   reply(call, &response);
 }
 

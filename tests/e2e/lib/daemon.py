@@ -39,6 +39,8 @@ class Daemon:
         self.command = [program(), "--workers", str(workers)]
         self.command += [word for value in listen for word in ("--listen", value)]
         self.command += args
+        # What is made by no client: with --listen-tls, whose the handshakes are.
+        self.of_its_own = {"client": 1, "context": 1} if "--listen-tls" in args else {}
         self.popen = popen
         self.process = None
 
@@ -110,6 +112,7 @@ class Daemon:
         left = {kind: now[f"{kind}s_made"] - now[f"{kind}s_{end}"]
                 for kind, end in (("session", "freed"), ("context", "freed"), ("client", "ended"))}
         left["client"] -= 1
+        left = {kind: number - self.of_its_own.get(kind, 0) for kind, number in left.items()}
         left["connection"] = now["connections_accepted"] - now["connections_closed"] - 1
         return {kind: number for kind, number in left.items() if number}
 

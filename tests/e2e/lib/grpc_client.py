@@ -21,10 +21,13 @@ def path(method):
 
 
 class Client:
-    """One connection. Any thread. With a token it joins that client."""
+    """One connection, to a path or to what grpcio calls a target. Any thread. With a token it joins that client."""
 
-    def __init__(self, address, token=None, **options):
-        self.channel = grpc.insecure_channel("unix:" + address, options=[*OPTIONS, *options.items()])
+    def __init__(self, address, token=None, credentials=None, **options):
+        target = "unix:" + address if address.startswith("/") else address
+        options = [*OPTIONS, *options.items()]
+        self.channel = (grpc.secure_channel(target, credentials, options) if credentials
+                        else grpc.insecure_channel(target, options))
         self.metadata = [("tlsagent-token", token.hex())] if token else []
         self.agent = Stub(self, "AgentService")
         self.context = Stub(self, "ContextService")

@@ -130,10 +130,11 @@ def dial(address, seconds):
 
 
 class Client:
-    """One connection. Not for several threads at once. With a token it joins that client."""
+    """One connection, to an address or on a connected socket. Not for several threads at once. With a token it joins
+    that client."""
 
     def __init__(self, address, token=None):
-        self.sock = dial(address, timing.PATIENCE)
+        self.sock = dial(address, timing.PATIENCE) if isinstance(address, str) else address
         self.next_id = 1
         self.answers = {}  # stream id: (Response, fds)
         self.in_flight = {}

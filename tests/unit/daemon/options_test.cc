@@ -29,6 +29,8 @@ TEST(Options, IsEveryOneTaken) {
   CommandLine line({"--listen",
                     "unix:/run/a",
                     "--listen=unix:@b",
+                    "--listen=tcp:[::1]:443",
+                    "--listen-tls=key=/k,client-ca=/ca,cert=/c",
                     "--mode",
                     "0660",
                     "--group",
@@ -49,9 +51,13 @@ TEST(Options, IsEveryOneTaken) {
                     "--log-level",
                     "debug"});
   ASSERT_EQ(OPTIONS_RUN, line.outcome) << line.err;
-  ASSERT_EQ(2u, line.options.num_listen);
+  ASSERT_EQ(3u, line.options.num_listen);
   EXPECT_STREQ("unix:/run/a", line.options.listen[0]);
   EXPECT_STREQ("unix:@b", line.options.listen[1]);
+  EXPECT_STREQ("tcp:[::1]:443", line.options.listen[2]);
+  EXPECT_STREQ("/c", line.options.listen_tls.cert);
+  EXPECT_STREQ("/k", line.options.listen_tls.key);
+  EXPECT_STREQ("/ca", line.options.listen_tls.client_ca);
   EXPECT_EQ(0660u, line.options.mode);
   EXPECT_STREQ("adm", line.options.group);
   EXPECT_EQ(7u, line.options.workers);
@@ -100,11 +106,16 @@ TEST(Options, IsWhatMakesNoSenseRefusedWithTheReason) {
                             "--listen=/run/a",
                             "--listen=unix:",
                             "--listen=tcp:1",
+                            "--listen-tls=",
+                            "--listen-tls=cert=/c,key=/k",
+                            "--listen-tls=cert=/c,key=/k,client-ca=",
                             "--listen="}) {
     CommandLine line({wrong});
     EXPECT_EQ(OPTIONS_WRONG, line.outcome) << wrong;
     std::string option = std::string(wrong).substr(0, std::string(wrong).find('='));
     EXPECT_NE(std::string::npos, line.err.find(option)) << line.err;
+    std::string argument = std::string(wrong).substr(option.size() + 1);
+    EXPECT_NE(std::string::npos, line.err.find(argument)) << line.err;
     EXPECT_NE(std::string::npos, line.err.find("--help")) << line.err;
     EXPECT_EQ("", line.out);
   }

@@ -1,0 +1,114 @@
+#include "server/daemon/tcp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/base/log.h"
+
+enum { BACKLOG = 1024, HOST_MAX = 63 };
+
+struct tcp_address {
+  struct sockaddr_storage at;
+  socklen_t len;
+};
+
+static bool parse_port(const char *text, in_port_t *out) {
+  char *end = NULL;
+  unsigned long port = strtoul(text, &end, 10);
+  *out = htons((in_port_t)port);
+  return *text >= '0' && *text <= '9' && *end == '\0' && port <= UINT16_MAX;
+}
+
+static bool parse_v4(const char *host, in_port_t port, struct tcp_address *out) {
+  struct sockaddr_in *in = (struct sockaddr_in *)&out->at;
+  *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+  out->len = sizeof(*in);
+  return inet_pton(AF_INET, host, &in->sin_addr) == 1;
+}
+
+static bool parse_v6(const char *host, in_port_t port, struct tcp_address *out) {
+  struct sockaddr_in6 *in = (struct sockaddr_in6 *)&out->at;
+  *in = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
+  out->len = sizeof(*in);
+  return inet_pton(AF_INET6, host, &in->sin6_addr) == 1;
+}
+
+static bool parse_host(const char *host, bool bracketed, in_port_t port, struct tcp_address *out) {
+  if (bracketed) {
+    return parse_v6(host, port, out);
+  }
+  if (strcmp(host, "*") == 0) {
+    return parse_v6("::", port, out);
+  }
+  return parse_v4(strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, port, out);
+}
+
+static bool parse(const char *text, struct tcp_address *out) {
+  char host[HOST_MAX + 1];
+  const char *begin = text + strlen("tcp:");
+  const char *colon = strrchr(text, ':');
+  in_port_t port;
+  *out = (struct tcp_address){0};
+  if (strncmp(text, "tcp:", strlen("tcp:")) != 0 || colon < begin ||
+      !parse_port(colon + 1, &port)) {
+    return false;
+  }
+  bool bracketed = *begin == '[' && colon[-1] == ']';
+  size_t len = (size_t)(colon - begin) - (bracketed ? 2 : 0);
+  if (len > HOST_MAX) {
+    return false;
+  }
+  memcpy(host, begin + bracketed, len);
+  host[len] = '\0';
+  return parse_host(host, bracketed, port, out);
+}
+
+bool tcp_address_valid(const char *text) {
+  struct tcp_address address;
+  return parse(text, &address);
+}
+
+bool tcp_is_loopback(const char *text) {
+  struct tcp_address address;
+  if (!parse(text, &address)) {
+    return false;
+  }
+  if (address.at.ss_family == AF_INET) {
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&address.at;
+    return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+  }
+  return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&address.at)->sin6_addr);
+}
+
+// Accepted sockets inherit them (tcp(7), socket(7)). A peer whose machine has gone is noticed in
+// time.
+static bool set_options(int fd) {
+  const int on = 1;
+  return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == 0 &&
+         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0;
+}
+
+static bool listen_at(int fd, const struct tcp_address *address) {
+  return fd >= 0 && set_options(fd) &&
+         bind(fd, (const struct sockaddr *)&address->at, address->len) == 0 &&
+         listen(fd, BACKLOG) == 0;
+}
+
+status_t tcp_listen(const char *text, int *out) {
+  struct tcp_address address;
+  ENSURE(parse(text, &address), INVALID_ARGUMENT);
+  *out = socket(address.at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (!listen_at(*out, &address)) {
+    LOG_ERROR("%s: cannot listen: %s", text, strerrordesc_np(errno));
+    close(*out);
+    return status_of(STATUS_UNAVAILABLE);
+  }
+  return OK_STATUS;
+}
