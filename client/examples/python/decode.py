@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Tells what is in certificates without a TLS library: decode.py FILE (PEM or DER)"""
 import datetime
+import os
 import sys
 
 import grpc
-from memory_tls import CHANNEL, material
 from tlsagent.v1 import certificate_pb2, certificate_pb2_grpc
 
 
@@ -13,10 +13,13 @@ def name(steps):
 
 
 def decode(path):
-    certificates = certificate_pb2_grpc.CertificateServiceStub(CHANNEL)
-    answer = certificates.Decode(certificate_pb2.DecodeRequest(certificates=material(path)))
-    if answer.HasField("error"):
-        raise ValueError(f"{path}: {answer.error.text or answer.error.reason}")
+    certificates = certificate_pb2_grpc.CertificateServiceStub(grpc.insecure_channel(os.environ["TLSAGENT_SOCKET"]))
+    request = certificate_pb2.DecodeRequest()
+    with open(path, "rb") as file:
+        request.certificates.data = file.read()
+    answer = certificates.Decode(request)
+    if answer.HasField("error"):  # what can't be decoded is an answer; grpc.RpcError is a failure of the call
+        raise ValueError(f"{path}: {answer.error.text}")
     for one in answer.certificates:
         print("subject ", name(one.subject))
         print("issuer  ", name(one.issuer))
@@ -27,7 +30,7 @@ def decode(path):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or "TLSAGENT_SOCKET" not in os.environ:
         sys.exit(__doc__)
     try:
         decode(sys.argv[1])
