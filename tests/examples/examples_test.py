@@ -14,7 +14,7 @@ from e2e import Cases, E2ETest, each
 
 EXAMPLES = os.environ["TLSAGENT_EXAMPLES"]
 PROTO = os.environ["TLSAGENT_PROTO"]
-LANGUAGES = ("python", "cpp")
+LANGUAGES = ("python", "cpp", "ruby")
 PAGE = b"hello by gRPC\n"
 
 
@@ -26,7 +26,7 @@ class Examples(Cases):
         cls.addClassCleanup(shutil.rmtree, cls.stubs)
         files = [os.path.join("tlsagent/v1", name) for name in sorted(os.listdir(os.path.join(PROTO, "tlsagent/v1")))
                  if name.endswith(".proto")]
-        for language in ("python",):
+        for language in ("python", "ruby"):
             plugin = shutil.which(f"grpc_{language}_plugin")
             subprocess.run(["protoc", "-I", PROTO, f"--{language}_out={cls.stubs}", f"--grpc_out={cls.stubs}",
                             f"--plugin=protoc-gen-grpc={plugin}", *files], check=True, timeout=timing.PATIENCE)
@@ -37,11 +37,12 @@ class ExamplesTest(Examples, E2ETest):
 
     def command(self, language, name, *arguments):
         program = {"cpp": [os.path.join(EXAMPLES, "cpp", name)],
-                   "python": ["/usr/bin/python3", os.path.join(EXAMPLES, "python", name + ".py")]}[language]
+                   "python": ["/usr/bin/python3", os.path.join(EXAMPLES, "python", name + ".py")],
+                   "ruby": ["/usr/bin/ruby", os.path.join(EXAMPLES, "ruby", name + ".rb")]}[language]
         return [*program, *map(str, arguments)]
 
     def environment(self):
-        return {**os.environ, "TLSAGENT_SOCKET": "unix:" + self.daemon.path, "PYTHONPATH": self.stubs,
+        return {**os.environ, "TLSAGENT_SOCKET": "unix:" + self.daemon.path, "PYTHONPATH": self.stubs, "RUBYLIB": self.stubs,
                 "PYTHONDONTWRITEBYTECODE": "1"}
 
     def run_it(self, language, name, *arguments):
@@ -135,7 +136,7 @@ class ExamplesTest(Examples, E2ETest):
 
     @each(language=LANGUAGES, name=("fetch", "serve", "decode"))
     def test_one_file_of_less_than_a_hundred_lines(self, language, name):
-        extension = {"python": ".py", "cpp": ".cc"}[language]
+        extension = {"python": ".py", "cpp": ".cc", "ruby": ".rb"}[language]
         with open(os.path.join(EXAMPLES, language, name + extension)) as file:
             self.assertLess(len(file.readlines()), 100)
 

@@ -50,6 +50,7 @@ DEPS_TEST=(
   openssl                            # peer
   python3-requests                   # uses _ssl
   python3-urllib3                    # uses _ssl
+  ruby-grpc                          # runs client/examples/ruby
   shellcheck                         # lint
   socat                              # plumbing
   strace                             # watches
