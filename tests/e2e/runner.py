@@ -27,6 +27,8 @@ PROGRAMS = {
     "TLSAGENT_C_DIR": "tests/e2e/c",
     "TLSAGENT_EXAMPLES": "client/examples",
     "TLSAGENT_PROTO": "proto",
+    "TLSAGENT_NODE": "client/node",
+    "TLSAGENT_CONFORMANCE": "tests/conformance",
 }
 # What tests import: the modules they share, and tlsagent.v1.*_pb2 and ttrpc.*_pb2.
 MODULES = ["tests/e2e/lib", "proto"]

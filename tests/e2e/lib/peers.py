@@ -178,6 +178,8 @@ error_log {directory}/error.log warn;
 worker_processes 1;
 events {{ worker_connections 64; }}
 http {{
+  log_format saw 'request=$request|status=$status|sni=$ssl_server_name|resumed=$ssl_session_reused|alpn=$ssl_alpn_protocol'
+                 '|client=$ssl_client_verify|dn=$ssl_client_s_dn';
   access_log off;
   client_body_temp_path {directory};
   proxy_temp_path {directory};
