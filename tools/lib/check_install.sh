@@ -11,7 +11,8 @@ cd "$prefix"
 for file in bin/tlsagentd bin/tlsagent bin/tlsagent-load lib/libtlsagent.so lib/libtlsagent.a lib/pkgconfig/tlsagent.pc \
   include/tlsagent.h share/tlsagent/proto/tlsagent/v1/session.proto lib/systemd/system/tlsagentd.service \
   lib/systemd/system/tlsagentd.socket share/man/man1/tlsagent.1 share/man/man1/tlsagent-load.1 share/man/man3/libtlsagent.3 \
-  share/man/man8/tlsagentd.8 lib/tlsagent/python/_ssl.abi3.so share/gocode/src/tlsagent/doc.go; do
+  share/man/man8/tlsagentd.8 lib/tlsagent/python/_ssl.abi3.so share/gocode/src/tlsagent/doc.go \
+  share/tlsagent/node/index.js share/tlsagent/node/index.d.ts share/tlsagent/node/proto/tlsagent/v1/session.proto; do
   [[ -e $file ]] || die "$file isn't installed"
 done
 
@@ -44,3 +45,11 @@ GO111MODULE=off GOPATH=$prefix/share/gocode:/usr/share/gocode GOCACHE=$prefix/ca
 # Python finds the module by its place beside the command, and the daemon too.
 module=$(bin/tlsagent exec --private -- /usr/bin/python3 -c 'import ssl, _ssl; ssl.create_default_context(); print(_ssl.__file__)')
 [[ $module == "$prefix/lib/tlsagent/python/_ssl.abi3.so" ]] || die "tlsagent exec gives Python the _ssl $module"
+
+# Node requires its package by its place, beside what npm has put into the tree, and the package needs nothing else of it.
+node=$(NODE_PATH=$ROOT/client/node/node_modules bin/tlsagent exec --private -- node -e "
+  const { Agent } = require('$prefix/share/tlsagent/node');
+  const agent = new Agent();
+  agent.call('AgentService.Info', {}).then((info) => console.log(info.version)).finally(() => agent.close());")
+[[ $node == "$(bin/tlsagentd --version | awk '{print $2}')" ]] || die "the Node package asked the daemon's version, and heard '$node'"
+if grep -q '"scripts"' share/tlsagent/node/package.json; then die "npm would run scripts of the Node package"; fi
