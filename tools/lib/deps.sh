@@ -24,7 +24,6 @@ DEPS_BUILD=(
   protoc-gen-go         # generates
   python3               # scripts
   python3-dev           # Python's _ssl
-  python3-dev           # headers
   python3-protobuf      # messages, in Python
   libgmock-dev          # GoogleMock
   libgtest-dev          # GoogleTest
