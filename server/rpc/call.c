@@ -187,6 +187,11 @@ bool call_carries_fds(const struct call *call) {
   return call->carries_fds;
 }
 
+bool call_has_windows(const struct call *call) {
+  OBJECT_CHECK(call, CALL_MAGIC);
+  return call->codec->taken != NULL;
+}
+
 status_t call_take_fd(struct call *call, size_t index, int *out) {
   check_here(call);
   return attachments_take(&call->descriptors, index, out);
@@ -317,7 +322,9 @@ void call_move(struct call *call, struct worker *to, void (*run)(struct call *ca
   call->at = to;
   call->run = run;
   call->message.run = on_arrival;
-  worker_post(to, &call->message);
+  if (!call_stream_leaves(call)) {
+    worker_post(to, &call->message);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------

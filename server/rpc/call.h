@@ -60,10 +60,14 @@ status_t call_take_fd(struct call *call, size_t index, int *out);
 // call_carries_fds tells whether descriptors can come and go with this call: not by gRPC, and not
 // from another machine.
 bool call_carries_fds(const struct call *call);
+// call_has_windows tells whether the protocol makes a client wait that sends faster than its call
+// takes, and the daemon where the client doesn't read: not ttrpc.
+bool call_has_windows(const struct call *call);
 
 // call_move goes on with run on another worker (or, when that is home, at once). Once per call.
 // Nobody may be registered by call_on_cancel yet. run does well to look at call_is_cancelled before
-// anything expensive: the deadline may have passed on the way.
+// anything expensive: the deadline may have passed on the way. A streaming call may move from
+// on_message, instead of wanting the next one there; the message doesn't come along.
 void call_move(struct call *call, struct worker *to, void (*run)(struct call *call));
 
 // call_state is a place for the handler's own pointer.
@@ -89,7 +93,8 @@ void call_fail(struct call *call, enum status_code code, const char *format, ...
 // ---------------------------------------------------------------------------------------------
 // Streaming calls: the same, but that messages come by call_want and go by call_send, and that they
 // end by call_end or call_fail. Messages are what the method's row says; they go by mailbox where
-// the call is on another worker.
+// the call is on another worker. A handler must register by call_on_cancel: nothing else tells it
+// that the client has gone, or that a message was not what the method takes.
 
 // What a streaming call hears, on the worker where it is. Each may end the call. What can't happen
 // may be NULL: the first two where only the server sends.

@@ -200,6 +200,25 @@ static bool load(struct call *call) {
   return true;
 }
 
+bool call_stream_leaves(struct call *call) {
+  struct call_stream *stream = call->stream;
+  if (stream == NULL || !stream->in_handler) {
+    assert(stream == NULL || !stream->pumping);
+    return false;
+  }
+  assert(stream->holding);
+  stream->leaves = true;
+  return true;
+}
+
+// From here on the call is touched elsewhere.
+static void leave(struct call *call) {
+  if (call->stream->leaves) {
+    call->stream->leaves = false;
+    worker_post(call->at, &call->message);
+  }
+}
+
 // A handler that asks for the next message while it has one gets it here, not from inside of
 // itself.
 static void pump(struct call *call) {
@@ -212,6 +231,7 @@ static void pump(struct call *call) {
     run_errand(call);
   }
   stream->pumping = false;
+  leave(call);
   call_release_if_over(call);
 }
 

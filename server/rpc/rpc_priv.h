@@ -297,6 +297,7 @@ struct call_stream {
   bool room_out;
   bool draining;  // the handler is to be told, beside what has gone
   bool pumping;
+  bool leaves;      // the handler moves the call, once it has returned
   uint64_t unsent;  // bytes sent by the handler that are with the codec
   uint64_t gone;    // that are not any more, which it was not told
   struct task room_task;
@@ -347,6 +348,9 @@ status_t call_stream_new(struct call *call);
 void call_stream_free(struct call *call);
 // call_stream_is_away tells whether something of it is still under way, or at work.
 bool call_stream_is_away(const struct call *call);
+// call_stream_leaves tells whether the call has to wait for its handler to return before it moves;
+// it is sent then.
+bool call_stream_leaves(struct call *call);
 // call_stream_ended sends home what the handler holds.
 void call_stream_ended(struct call *call);
 // call_release_if_over frees a call that has ended, once nothing of it is under way.

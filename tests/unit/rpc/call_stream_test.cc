@@ -347,6 +347,39 @@ TEST_P(CallStream, DoesASlowHandlerBoundWhatWaits) {
   EXPECT_TRUE(Parked(0));
 }
 
+TEST_P(CallStream, MayItMoveWithItsFirstMessage) {
+  for (int num : {0, 1, 3, 500}) {
+    auto caller = Dial();
+    caller->Open(At("MovingChat"));
+    for (int i = 0; i <= num; i++) {
+      caller->Send(Any(std::to_string(i)));
+    }
+    for (int i = 1; i <= num; i++) {
+      ASSERT_EQ(std::to_string(i), caller->Next().type_url);
+    }
+    caller->HalfClose();
+    EXPECT_TRUE(caller->Rest().empty());
+    EXPECT_EQ(0, caller->code) << caller->text;
+  }
+}
+
+TEST_P(CallStream, MayTheClientVanishWhileItMoves) {
+  for (int i = 0; i < 100; i++) {
+    auto caller = Dial();
+    caller->Open(At("MovingChat"));
+    if (i % 4 > 0) {
+      caller->Send(Any("x"));
+    }
+    if (i % 4 == 2) {
+      caller->Send("\xff\xff");
+    }
+    if (i % 4 == 3) {
+      caller->HalfClose();
+    }
+  }
+  EXPECT_TRUE(Parked(0));
+}
+
 TEST_P(CallStream, IsAStreamOpenedForNoOther) {
   auto unary = Dial();
   unary->Open("Nope");

@@ -518,6 +518,23 @@ static void There(struct call *call, const ProtobufCMessage *) {
   call_move(call, OtherWorker(call), Run);
 }
 
+static struct worker *Home(struct call *call) {
+  return call_home(call);
+}
+
+// It moves with its first message, which is gone then.
+template <struct worker *(*To)(struct call *)>
+static void MovingChat(struct call *call, const ProtobufCMessage *) {
+  static const struct call_events events = {[](struct call *first, const ProtobufCMessage *) {
+                                              call_on_cancel(first, nullptr);
+                                              call_move(first, To(first), StartChat);
+                                            },
+                                            call_end, nullptr};
+  call_stream(call, &events);
+  call_on_cancel(call, [](struct call *told) { call_fail(told, STATUS_CANCELLED, "told"); });
+  call_want(call);
+}
+
 #define TOY(name, handle) \
   { "toy.Toy", name, &ttrpc__any__descriptor, handle }
 #define MANY(name, start, kind)                                         \
@@ -552,6 +569,9 @@ static const struct method kMethods[] = {
     MANY("Sum", StartSum, METHOD_BOTH_SEND),
     MANY("Refuse", StartRefuse, METHOD_BOTH_SEND),
     MANY("Sink", StartSink, METHOD_BOTH_SEND),
+    {"toy.Toy", "MovingChat", &ttrpc__any__descriptor, MovingChat<Home>, METHOD_BOTH_SEND},
+    {"toy.Toy", "MovingChatAway", &ttrpc__any__descriptor, MovingChat<OtherWorker>,
+     METHOD_BOTH_SEND},
 };
 #undef MANY
 #undef TOY
