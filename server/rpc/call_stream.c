@@ -33,11 +33,21 @@ static const struct call_cause cause_payload = {STATUS_INVALID_ARGUMENT, COUNTER
 
 static void run_room_task(struct task *task);
 
+// All calls of a connection together may be so far ahead that half of its queue is full.
+static uint64_t window_for(const struct limits *limits) {
+  uint64_t share = limits->queued_bytes / 2 / limits->calls_per_connection;
+  if (share == 0) {
+    return 1;  // one message at a time
+  }
+  return share < CALL_WINDOW ? share : CALL_WINDOW;
+}
+
 status_t call_stream_new(struct call *call) {
   struct call_stream *stream = calloc(1, sizeof(*stream));
   ENSURE(stream != NULL, RESOURCE_EXHAUSTED);
   stream->errand_out = true;
   stream->holding = true;
+  stream->window = window_for(&call->home->server->limits);
   bytes_init(&stream->inbox, CALL_INBOX_MAX + FRAME_LENGTH_MAX + sizeof(uint32_t));
   arena_init(&stream->arena, 0);
   task_init(&stream->room_task, run_room_task);
@@ -407,7 +417,7 @@ enum call_sent call_send(struct call *call, const ProtobufCMessage *message) {
   if (call->cause != NULL) {
     return CALL_OVER;
   }
-  stream->full = stream->out >= CALL_WINDOW;
+  stream->full = stream->out >= stream->window;
   return stream->full ? CALL_FULL : CALL_ROOM;
 }
 
@@ -417,7 +427,7 @@ enum call_sent call_send(struct call *call, const ProtobufCMessage *message) {
 static void take_credit(struct call *call, uint64_t credit) {
   struct call_stream *stream = call->stream;
   stream->out -= credit;
-  if (stream->full && stream->out < CALL_WINDOW) {
+  if (stream->full && stream->out < stream->window) {
     stream->full = false;
     stream->events->on_room(call);
   }
@@ -452,7 +462,7 @@ static void on_room(struct message *message) {
 
 // Bytes that have gone are told in large pieces, or when there are no more.
 static bool has_news(const struct call_stream *stream) {
-  return stream->draining || stream->gone >= CALL_WINDOW / 2 ||
+  return stream->draining || stream->gone >= stream->window / 2 ||
          (stream->gone > 0 && stream->unsent == 0);
 }
 

@@ -282,7 +282,8 @@ struct call {
 enum {
   // Bytes of messages that wait for their handler, before another one ends the call.
   CALL_INBOX_MAX = 1 << 20,
-  // Bytes that a handler may send before it has to wait.
+  // Bytes that a handler may send before it has to wait; less where the calls of one connection
+  // could fill its queue with them.
   CALL_WINDOW = 128 << 10,
 };
 
@@ -308,6 +309,7 @@ struct call_stream {
   struct message room;
   uint64_t credit;
   bool drains;
+  uint64_t window;  // CALL_WINDOW, or less; never changes
   // Where the call is.
   const struct call_events *events;
   struct arena arena;  // of the message that is being handled

@@ -388,6 +388,31 @@ TEST_P(CallStream, IsAStreamOpenedForNoOther) {
   EXPECT_EQ(STATUS_UNIMPLEMENTED, unary->code);
 }
 
+// Many calls of one connection, which ttrpc's caller here can't have; tests/e2e/streams_test.py has
+// them.
+
+class Many : public Rpc {};
+
+// None is told of a limit that its neighbours have filled.
+TEST_F(Many, DoAllCallsOfAConnectionTogetherFitItsQueue) {
+  limits_.queued_bytes = 1 << 20;
+  for (const char *method : {"Count", "CountAway"}) {
+    Http2 http2(Connect());
+    std::vector<int32_t> ids;
+    std::string request = Prefixed(Any("300", std::string(700, 'v')));
+    for (int i = 0; i < 60; i++) {
+      ids.push_back(http2.Submit(CallFields(method), request));
+    }
+    http2.Flush();
+    ASSERT_TRUE(Eventually([] { return Load(&g_parked) == 60; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_LT(ceiling_used(&server_->shares.all.reply_bytes), 1u << 20);
+    for (int32_t id : ids) {
+      EXPECT_EQ(0, http2.Await(id).Code()) << http2.At(id).Message();
+    }
+  }
+}
+
 // What only one of the protocols can do.
 
 class Torn : public Rpc {};
