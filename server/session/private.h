@@ -61,9 +61,10 @@ struct session {
   enum engine_result late;  // result of a read that had given plaintext already, for the next one
   uint64_t bytes_read;
   uint64_t bytes_written;
-  struct list waiters;      // struct session_closed
-  struct relay *relay;      // NULL unless it is one, or was
-  struct list end_waiters;  // struct session_ended
+  struct list waiters;            // struct session_closed
+  struct session_holder *holder;  // NULL unless it is held
+  struct relay *relay;            // NULL unless it is one, or was
+  struct list end_waiters;        // struct session_ended
 
   // Messages from other threads.
   _Atomic bool end_asked;
@@ -73,6 +74,10 @@ struct session {
 
 // session_step runs one operation on the engine as far as it gets; the input is set. In step.c.
 enum engine_result session_step(struct session *session, struct session_op *op);
+
+// session_is_idle tells whether the session is an established one of the socket path that nobody
+// uses: no operation, no relay, no holder.
+bool session_is_idle(const struct session *session);
 
 // session_fail records the first error of a session.
 void session_fail(struct session *session, const struct tls_error *error);

@@ -513,11 +513,7 @@ static void on_tick(struct timer *timer) {
 // Beginning and end
 
 bool relay_may_begin(const struct session *session) {
-  return session->path != SESSION_MEMORY && session->relay == NULL && !session->closed &&
-         !session->failed && session->late == 0 && transport_ready(session) &&
-         engine_established(session->engine) && !engine_shutdown_sent(session->engine) &&
-         list_empty(&session->in_lane) && list_empty(&session->out_lane) &&
-         list_empty(&session->flushing);
+  return session_is_idle(session) && session->late == 0;
 }
 
 static void init(struct relay *relay, struct session *session, const struct relay_config *config) {

@@ -146,6 +146,42 @@ void session_transport_closed(struct session *session) {
   session_unref(session);
 }
 
+// ---------------------------------------------------------------------------------------------
+// Held
+
+bool session_is_idle(const struct session *session) {
+  return session->path != SESSION_MEMORY && session->relay == NULL && session->holder == NULL &&
+         !session->closed && !session->failed && transport_ready(session) &&
+         engine_established(session->engine) && !engine_shutdown_sent(session->engine) &&
+         list_empty(&session->in_lane) && list_empty(&session->out_lane) &&
+         list_empty(&session->flushing);
+}
+
+status_t session_hold(struct session *session, struct session_holder *holder) {
+  OBJECT_CHECK(session, SESSION_MAGIC);
+  ENSURE(session_is_idle(session), FAILED_PRECONDITION);
+  session->holder = holder;
+  return OK_STATUS;
+}
+
+void session_let_go(struct session *session) {
+  session->holder = NULL;
+}
+
+bool session_is_held(const struct session *session) {
+  return session->holder != NULL;
+}
+
+static void tell_holder(struct session *session) {
+  struct session_holder *holder = session->holder;
+  session->holder = NULL;
+  if (holder != NULL) {
+    holder->closed(holder);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+
 void session_close(struct session *session, struct session_closed *waiter) {
   OBJECT_CHECK(session, SESSION_MAGIC);
   session_ref(session);
@@ -158,6 +194,7 @@ void session_close(struct session *session, struct session_closed *waiter) {
     tls_error_simple(&error, TLS_ERROR_CLOSED_HERE, "the session was closed by this side");
     session_fail(session, &error);
     session_fail_ops(session);
+    tell_holder(session);
     if (session->relay != NULL) {
       relay_close(session);
     } else {

@@ -114,6 +114,20 @@ struct session_closed {
 };
 void session_close(struct session *session, struct session_closed *waiter);
 
+// A holder has the operations of a session to himself for a while: others are not to submit any,
+// and ask session_is_held before they do. closed tells him that the session was closed, after the
+// operations that he had in flight were answered; it is not held any more then.
+struct session_holder {
+  void (*closed)(struct session_holder *holder);
+};
+// session_hold begins it. FAILED_PRECONDITION: the session is on the memory path, its handshake
+// isn't done, it has failed or was ended by this side, is a relay, is held, or has operations in
+// flight.
+status_t session_hold(struct session *session, struct session_holder *holder);
+// session_let_go ends it. Harmless when it is not held.
+void session_let_go(struct session *session);
+bool session_is_held(const struct session *session);
+
 struct engine *session_engine(struct session *session);
 // session_has_more tells whether the next READ has something to say without input.
 bool session_has_more(const struct session *session);

@@ -187,4 +187,75 @@ TEST_F(InMemory, DoesItsStateTellTheStory) {
   EXPECT_EQ(TLS_ERROR_CLOSED_HERE, session_error(session_)->kind);
 }
 
+struct Holder {
+  struct session_holder holder = {};
+  int times = 0;
+  bool was_held = false;
+  struct session *session = nullptr;
+  Holder() {
+    holder.closed = [](struct session_holder *told) {
+      Holder *self = LIST_ENTRY(told, Holder, holder);
+      self->times++;
+      self->was_held = session_is_held(self->session);
+    };
+  }
+};
+
+TEST_F(Shaken, IsASessionHeldByOne) {
+  Shake();
+  Run([&] {
+    Holder one;
+    Holder other;
+    EXPECT_FALSE(session_is_held(session_));
+    EXPECT_EQ(STATUS_OK, session_hold(session_, &one.holder).code);
+    EXPECT_TRUE(session_is_held(session_));
+    EXPECT_EQ(STATUS_FAILED_PRECONDITION, session_hold(session_, &other.holder).code);
+    session_let_go(session_);
+    session_let_go(session_);
+    EXPECT_FALSE(session_is_held(session_));
+    EXPECT_EQ(STATUS_OK, session_hold(session_, &other.holder).code);
+    session_let_go(session_);
+  });
+}
+
+TEST_F(Shaken, IsAHolderToldOfTheClose) {
+  Shake();
+  Holder holder;
+  holder.session = session_;
+  Run([&] { EXPECT_EQ(STATUS_OK, session_hold(session_, &holder.holder).code); });
+  Operation read(SESSION_READ);
+  int told_before = -1;
+  read.on_done = [&] { told_before = holder.times; };
+  Submit(session_, read.Room(16));
+  Close(session_);
+  EXPECT_EQ(ENGINE_FAILED, read.Result());
+  EXPECT_EQ(0, told_before);  // the operations first
+  EXPECT_EQ(1, holder.times);
+  EXPECT_FALSE(holder.was_held);
+  Run([&] { EXPECT_EQ(STATUS_FAILED_PRECONDITION, session_hold(session_, &holder.holder).code); });
+}
+
+TEST_F(Shaken, IsOneThatIsUsedNotHeld) {
+  Shake();
+  Holder holder;
+  Operation read(SESSION_READ);
+  Submit(session_, read.Room(16));
+  Run([&] { EXPECT_EQ(STATUS_FAILED_PRECONDITION, session_hold(session_, &holder.holder).code); });
+  Cancel(read);
+  Run([&] {
+    EXPECT_EQ(STATUS_OK, session_hold(session_, &holder.holder).code);
+    session_let_go(session_);
+  });
+  Operation shutdown(SESSION_SHUTDOWN);
+  EXPECT_EQ(ENGINE_DONE, Do(session_, shutdown));
+  Run([&] { EXPECT_EQ(STATUS_FAILED_PRECONDITION, session_hold(session_, &holder.holder).code); });
+}
+
+TEST_F(InMemory, IsOneOfTheMemoryPathNotHeld) {
+  Begin();
+  Shake();
+  Holder holder;
+  Run([&] { EXPECT_EQ(STATUS_FAILED_PRECONDITION, session_hold(session_, &holder.holder).code); });
+}
+
 }  // namespace
