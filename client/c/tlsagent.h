@@ -25,11 +25,11 @@
 //
 // CONVENTIONS. What follows holds everywhere and isn't said again.
 //
-// Verbs. Every rpc of the daemon is one function of the same name: SessionService.Handshake is
-// tlsagent_session_handshake(), its arguments are a struct tlsagent_session_handshake_request, its
-// answer a struct tlsagent_session_handshake_reply. A request of one field is just that argument,
-// an empty reply is left out. The .proto files that are installed beside this header say what each
-// field means in full; fields have the same names here.
+// Verbs. Every rpc of the daemon that takes one message is one function of the same name:
+// SessionService.Handshake is tlsagent_session_handshake(), its arguments are a struct
+// tlsagent_session_handshake_request, its answer a struct tlsagent_session_handshake_reply. A
+// request of one field is just that argument, an empty reply is left out. The .proto files that are
+// installed beside this header say what each field means in full; fields have the same names here.
 //
 // Order. Parameters are: whom to ask, outputs, inputs, the time to wait, the error.
 //

@@ -79,12 +79,19 @@ enum {
   PARSED_PER_BYTE = 4,
   // The struct and the first block of its arena.
   CALL = 8 * KIB,
+  // Two queues of a stream, and the record that it reads.
+  CALL_STREAM = 2 * STREAM_QUEUE + 16 * KIB,
   // A request is held as bytes, and unpacked in an arena of four times that.
   REQUEST_PER_BYTE = 5,
   // Records of connections that nobody has fetched (FRONT_RECORDS_MAX), at 4 KiB.
   LISTENER = 4096 * KIB,
   RESOLVING = 1 * KIB
 };
+
+// A call is a Read, or a stream, or takes less than either.
+static uint64_t larger(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
 
 static uint64_t cost(const struct limits *limits, enum limit_id id) {
   switch (id) {
@@ -97,7 +104,7 @@ static uint64_t cost(const struct limits *limits, enum limit_id id) {
     case LIMIT_context_editions:
       return limits->context_editions * (CONTEXT + PARSED_PER_BYTE * limits->context_bytes);
     case LIMIT_calls:
-      return limits->calls * (CALL + limits->read_bytes);
+      return limits->calls * (CALL + larger(limits->read_bytes, CALL_STREAM));
     case LIMIT_request_bytes:
       return limits->request_bytes * REQUEST_PER_BYTE;
     case LIMIT_reply_bytes:

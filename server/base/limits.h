@@ -78,6 +78,10 @@ uint64_t limits_rows(const struct limits *limits, unsigned num_workers, struct l
 // what the streams that use them have queued (server/ring/loop.h, server/session/relay.c).
 enum { WORKER_BUFFERS = 256, WORKER_BUFFER_BYTES = 16384, WORKER_BULK_BYTES = (2 + 32) << 20 };
 
+// What a client may send in a stream before the peer has taken any (server/service/stream.c), and
+// what can wait of it then: by windows a message more.
+enum { STREAM_WINDOW = 128 << 10, STREAM_QUEUE = STREAM_WINDOW + STREAM_WINDOW / 2 };
+
 #ifdef __cplusplus
 }
 #endif

@@ -72,6 +72,7 @@ static const struct method methods[] = {
     {SESSION, "SetContext", REQUEST(set_context), session_set_context, METHOD_UNARY},
     {SESSION, "Relay", REQUEST(relay), session_begin_relay, METHOD_UNARY},
     {SESSION, "WaitEnd", REQUEST(wait_end), session_wait_end, METHOD_UNARY},
+    {SESSION, "Stream", REQUEST(stream), session_stream, METHOD_BOTH_SEND},
     {SESSION, "Close", REQUEST(close_session), session_close_handle, METHOD_UNARY},
     {RELAY, "Listen", REQUEST(listen), relay_listen, METHOD_UNARY},
     {RELAY, "Describe", REQUEST(describe_listener), relay_describe, METHOD_UNARY},

@@ -134,6 +134,11 @@ void operation_submit(struct operation *operation) {
                      "the session is a relay: its plaintext goes by the descriptor");
     return;
   }
+  if (session_is_held(operation->session)) {
+    operation_refuse(operation, STATUS_FAILED_PRECONDITION,
+                     "the session is streamed: its plaintext goes by that call");
+    return;
+  }
   if (!decide(operation)) {
     return;
   }

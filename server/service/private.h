@@ -94,6 +94,7 @@ HANDLER(session_shared_ciphers);
 HANDLER(session_set_context);
 HANDLER(session_begin_relay);
 HANDLER(session_wait_end);
+HANDLER(session_stream);
 HANDLER(session_close_handle);
 HANDLER(relay_listen);
 HANDLER(relay_describe);

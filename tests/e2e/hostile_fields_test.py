@@ -9,9 +9,11 @@ import pki
 import session as sessions
 import timing
 from e2e import Code, E2ETest, RpcError, each
+from google.protobuf import message as messages
+from streams import TtrpcCalls
 from tlsagent.v1 import certificate_pb2, common_pb2, context_pb2, session_pb2
 from ttrpc import ttrpc_pb2
-from ttrpc_client import message_class, method_descriptor, methods, request_bytes, frame
+from ttrpc_client import frame, is_streaming, message_class, method_descriptor, methods, request_bytes
 
 PATIENCE_NANOS = timing.PATIENCE * 1_000_000_000
 
@@ -28,6 +30,7 @@ class World:
 
     def __init__(self, rpc):
         self.rpc = rpc
+        self.token = rpc.agent.Hello().token
         self.context = sessions.context(rpc, "both", pki.server("ecdsa"), [pki.root()])
         self.session = self.new_session()
         self.listener = self.new_listener()
@@ -105,6 +108,9 @@ class World:
     def sample_SessionService_Write(self, request):
         request.data = b"x"
 
+    def sample_SessionService_Stream(self, request):
+        request.begin.session, request.credit = self.session, 1
+
     def sample_SessionService_ExportKeyingMaterial(self, request):
         request.label, request.length = "EXPORTER-x", 32
 
@@ -159,8 +165,23 @@ class WorldTest(E2ETest):
 class Fields(WorldTest):
     unimplemented = {}
 
+    def answer_stream(self, method, payload):
+        """The same of a stream that has this for its only message."""
+        with self.daemon.client(self.world.token) as rpc:
+            call = TtrpcCalls(rpc).open(method, PATIENCE_NANOS)
+            call.send_bytes(payload.SerializeToString() if isinstance(payload, messages.Message) else payload)
+            call.half_close()
+            try:
+                while call.next() is not None:
+                    pass
+            except RpcError as error:
+                return error.code, error.message
+            return Code.OK, ""
+
     def answer(self, method, payload):
         """(code, message) of a call with this payload."""
+        if is_streaming(method):
+            return self.answer_stream(method, payload)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             fds = [listening.fileno()] if method == "RelayService.Listen" else []
             call = self.rpc.submit(method, payload, fds, timeout_nano=PATIENCE_NANOS)

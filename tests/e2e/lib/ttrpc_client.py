@@ -10,7 +10,7 @@ import enum
 import socket
 import struct
 
-from google.protobuf import message
+from google.protobuf import descriptor_pb2, message
 from tlsagent.v1 import agent_pb2, certificate_pb2, context_pb2, relay_pb2, session_pb2
 from ttrpc import ttrpc_pb2
 
@@ -74,6 +74,13 @@ def methods():
 def method_descriptor(name):
     service, _, method = name.partition(".")
     return SERVICES[service].methods_by_name[method]
+
+
+def is_streaming(name):
+    """Whether the method takes a stream of messages."""
+    described = descriptor_pb2.MethodDescriptorProto()
+    method_descriptor(name).CopyToProto(described)
+    return described.client_streaming
 
 
 def frame(payload, stream_id=1, kind=REQUEST, flags=0, length=None):

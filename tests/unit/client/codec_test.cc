@@ -43,16 +43,22 @@ const tla_method *Row(int method) {
 
 // --- Drift ---
 
+// Rpcs that take a stream of messages, for which libtlsagent has no words.
+const std::set<std::string> kStreaming = {"Stream"};
+
 TEST(Codec, HasEveryRpcARow) {
   std::set<std::string> rows;
   for (int i = 0; i < TLSAGENT_METHODS; i++) {
     ASSERT_NE(FindMethod(Row(i)), nullptr) << i;
+    EXPECT_EQ(kStreaming.count(Row(i)->name), 0u) << Row(i)->name;
     rows.insert(std::string(Row(i)->service) + "/" + Row(i)->name);
   }
   EXPECT_EQ(rows.size(), static_cast<size_t>(TLSAGENT_METHODS));
   size_t rpcs = 0;
   for (const ProtobufCServiceDescriptor *service : kServices) {
-    rpcs += service->n_methods;
+    for (unsigned i = 0; i < service->n_methods; i++) {
+      rpcs += kStreaming.count(service->methods[i].name) == 0 ? 1 : 0;
+    }
   }
   EXPECT_EQ(rpcs, static_cast<size_t>(TLSAGENT_METHODS));
   EXPECT_EQ(tla_find_method(TLSAGENT_METHODS), nullptr);

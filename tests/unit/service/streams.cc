@@ -19,8 +19,15 @@ std::string Packed(const ProtobufCMessage *message) {
   return out;
 }
 
-std::string Request(const char *service, const char *method, const std::string &payload) {
+std::string Request(const char *service, const char *method, const std::string &payload,
+                    const std::string &hex) {
+  Ttrpc__KeyValue token = TTRPC__KEY_VALUE__INIT;
+  Ttrpc__KeyValue *metadata[] = {&token};
+  token.key = (char *)"tlsagent-token";
+  token.value = (char *)hex.c_str();
   Ttrpc__Request request = TTRPC__REQUEST__INIT;
+  request.metadata = metadata;
+  request.n_metadata = hex.empty() ? 0 : 1;
   request.service = (char *)service;
   request.method = (char *)method;
   request.payload = {payload.size(), (uint8_t *)payload.data()};
@@ -29,8 +36,8 @@ std::string Request(const char *service, const char *method, const std::string &
 
 }  // namespace
 
-StreamingCall::StreamingCall(const std::string &path)
-    : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+StreamingCall::StreamingCall(const std::string &path, std::string token)
+    : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)), token_(std::move(token)) {
   struct sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   memcpy(address.sun_path, path.data(), path.size());
@@ -57,11 +64,11 @@ void StreamingCall::Frame(int type, int flags, const std::string &body) {
 }
 
 void StreamingCall::Ask(const char *service, const char *method, const ProtobufCMessage *request) {
-  Frame(1, 1, Request(service, method, Packed(request)));
+  Frame(1, 1, Request(service, method, Packed(request), token_));
 }
 
 void StreamingCall::Open(const char *service, const char *method) {
-  Frame(1, 2, Request(service, method, ""));
+  Frame(1, 2, Request(service, method, "", token_));
 }
 
 void StreamingCall::Send(const ProtobufCMessage *message) {

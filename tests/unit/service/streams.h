@@ -8,7 +8,8 @@
 
 class StreamingCall {
  public:
-  explicit StreamingCall(const std::string &path);
+  // With a token it is that client's.
+  explicit StreamingCall(const std::string &path, std::string token = "");
   ~StreamingCall();
   StreamingCall(const StreamingCall &) = delete;
 
@@ -26,6 +27,7 @@ class StreamingCall {
   void Frame(int type, int flags, const std::string &body);
   std::string Take(size_t len);
   int fd_;
+  std::string token_;
 };
 
 #endif  // TLSAGENT_TESTS_UNIT_SERVICE_STREAMS_H_
