@@ -79,7 +79,8 @@ enum {
   PARSED_PER_BYTE = 4,
   // The struct and the first block of its arena.
   CALL = 8 * KIB,
-  // Two queues of a stream, and the record that it reads.
+  // Two queues of a stream, and the record that it reads; the questions of a call of Decisions
+  // (server/session/desk.c) take less.
   CALL_STREAM = 2 * STREAM_QUEUE + 16 * KIB,
   // A request is held as bytes, and unpacked in an arena of four times that.
   REQUEST_PER_BYTE = 5,

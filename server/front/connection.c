@@ -226,7 +226,7 @@ static void fail_handshake(struct connection *connection, const struct session_o
   struct tls_error error = op->error;
   if (op->result == ENGINE_WANT_DECISION) {
     tls_error_simple(&error, TLS_ERROR_INVALID,
-                     "the context asks for decisions, and there is nobody to ask");
+                     "the context asks for decisions, and nobody has made them");
   } else if (op->result != ENGINE_FAILED) {
     tls_error_simple(&error, TLS_ERROR_TIMEOUT, "the handshake took too long");
   }
@@ -268,6 +268,7 @@ static void start_handshake(struct connection *connection, int fd) {
     fail_os(connection, FRONT_REFUSED, ENOMEM, "a session");
   } else {
     struct session_op *op = &connection->opening->handshake;
+    session_ask_at(connection->session, &config->place);
     *op = (struct session_op){.kind = SESSION_HANDSHAKE,
                               .has_wait = true,
                               .wait_nanos = config->handshake_nanos,

@@ -14,6 +14,7 @@
 #include "server/base/status.h"
 #include "server/ring/dial.h"
 #include "server/ring/worker.h"
+#include "server/session/desk.h"
 #include "server/session/relay.h"
 #include "server/tenant/tenant.h"
 #include "server/tls/engine.h"
@@ -88,6 +89,7 @@ struct front_config {
   size_t max_output;         // of each session
   struct worker_pool *workers;
   struct resolver *resolver;
+  struct desk_place place;  // where its sessions bring decisions
 };
 
 // front_new begins to accept, and returns one reference. The fd is taken over in any case.

@@ -207,6 +207,7 @@ void relay_listen(struct call *call, const ProtobufCMessage *request) {
     call_fail(call, STATUS_NOT_FOUND, "no such context");
     return;
   }
+  config.place = place_at_desk(call, from->context);
   if (check_context(call, &config) && take_listener(call, from->fd, &config.fd)) {
     start_front(call, &config);
   }

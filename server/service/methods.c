@@ -11,6 +11,7 @@ void service_start(const struct service_config *config) {
   environment.config = *config;
   environment.started = clock_now();
   fronts_init(&environment.fronts);
+  desk_init(&environment.desk);
 }
 
 void service_drain(void) {
@@ -73,6 +74,7 @@ static const struct method methods[] = {
     {SESSION, "Relay", REQUEST(relay), session_begin_relay, METHOD_UNARY},
     {SESSION, "WaitEnd", REQUEST(wait_end), session_wait_end, METHOD_UNARY},
     {SESSION, "Stream", REQUEST(stream), session_stream, METHOD_BOTH_SEND},
+    {SESSION, "Decisions", REQUEST(decisions), session_decisions, METHOD_BOTH_SEND},
     {SESSION, "Close", REQUEST(close_session), session_close_handle, METHOD_UNARY},
     {RELAY, "Listen", REQUEST(listen), relay_listen, METHOD_UNARY},
     {RELAY, "Describe", REQUEST(describe_listener), relay_describe, METHOD_UNARY},

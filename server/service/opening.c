@@ -32,6 +32,7 @@ struct opening {
   struct operation operation;   // first: what a call's state points at later
   struct tls_context *context;  // a reference
   struct session_config config;
+  struct desk_place place;
   uint32_t fd_index;
 };
 
@@ -176,6 +177,8 @@ static bool name_session(struct opening *opening) {
   status_t added =
       handle_add(call_client(operation->call), &session_handles, session, &operation->handle);
   if (status_ok(added)) {
+    opening->place.session = operation->handle;
+    session_ask_at(session, &opening->place);
     return true;
   }
   session_unref(session);
@@ -237,6 +240,7 @@ static void start_opening(struct opening *opening, uint64_t context,
     return;
   }
   opening->config.context = opening->context;
+  opening->place = place_at_desk(call, context);
   call_set_state(call, opening);
   call_move(call, place(opening), open_on_worker);
 }

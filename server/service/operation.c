@@ -1,6 +1,7 @@
 #include "server/service/operation.h"
 
 #include "server/service/convert.h"
+#include "server/session/desk.h"
 #include "server/session/relay.h"
 
 struct operation *operation_new(struct call *call, uint64_t handle, enum session_op_kind kind,
@@ -36,7 +37,7 @@ void operation_wait(struct operation *operation, const Tlsagent__V1__Wait *wait)
   }
 }
 
-static bool read_answer(const Tlsagent__V1__DecisionAnswer *from, struct engine_answer *out) {
+bool read_answer(const Tlsagent__V1__DecisionAnswer *from, struct engine_answer *out) {
   switch (from->answer_case) {
     case TLSAGENT__V1__DECISION_ANSWER__ANSWER_PROCEED:
       *out = (struct engine_answer){.kind = ENGINE_PROCEED};
@@ -111,9 +112,8 @@ void operation_finish(struct session_op *op) {
 // The answer counts at once, whatever else is queued, so that a second one comes too late.
 static bool decide(struct operation *operation) {
   const char *why = NULL;
-  status_t taken = operation->answers
-                       ? engine_answer(session_engine(operation->session), &operation->answer, &why)
-                       : OK_STATUS;
+  status_t taken =
+      operation->answers ? session_decide(operation->session, &operation->answer, &why) : OK_STATUS;
   if (!status_ok(taken)) {
     operation_refuse(operation, taken.code, why);
   }

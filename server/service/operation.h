@@ -36,6 +36,8 @@ void operation_wait(struct operation *operation, const Tlsagent__V1__Wait *wait)
 // operation_decide reads the answer to a decision; NULL is none. False, and the operation is given
 // up, when it holds none.
 bool operation_decide(struct operation *operation, const Tlsagent__V1__DecisionAnswer *decision);
+// read_answer reads such an answer. False: it holds none.
+bool read_answer(const Tlsagent__V1__DecisionAnswer *from, struct engine_answer *out);
 // operation_run moves the call to the session's worker and submits the operation there.
 void operation_run(struct operation *operation);
 // operation_submit does the second half, for a caller who is there already.

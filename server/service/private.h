@@ -11,6 +11,7 @@
 #include "server/base/clock.h"
 #include "server/front/front.h"
 #include "server/service/service.h"
+#include "server/session/desk.h"
 #include "server/session/session.h"
 #include "server/tls/context.h"
 
@@ -19,11 +20,12 @@ extern "C" {
 #endif
 
 // The environment of all handlers: written once by service_start, read by every worker. The fronts
-// have a lock of their own.
+// and the desk have locks of their own.
 struct environment {
   struct service_config config;
   clock_time started;
   struct fronts fronts;
+  struct desk desk;
 };
 extern struct environment environment;
 
@@ -48,6 +50,9 @@ void refusal_set(struct refusal *refusal, enum status_code code, const char *tex
 void reply(struct call *call, const void *response);
 // reply_with_fd does it with a descriptor, and takes that over; -1 is none.
 void reply_with_fd(struct call *call, const void *response, int fd);
+
+// place_at_desk is where sessions of the call's client, made from that context, bring decisions.
+struct desk_place place_at_desk(const struct call *call, uint64_t context);
 
 // payload_max is how many bytes of a stream one answer may carry, so that it fits its frame and,
 // with others, its connection's queue: an answer that can't be queued is lost, and the stream with
@@ -95,6 +100,7 @@ HANDLER(session_set_context);
 HANDLER(session_begin_relay);
 HANDLER(session_wait_end);
 HANDLER(session_stream);
+HANDLER(session_decisions);
 HANDLER(session_close_handle);
 HANDLER(relay_listen);
 HANDLER(relay_describe);

@@ -108,6 +108,14 @@ static void answer_after_flush(struct session *session, struct session_op *op) {
   answer_with_trailing(session, op, op->result);
 }
 
+// It waits for the peer, or for who was asked to decide.
+static bool waits(struct session *session, const struct session_op *op) {
+  if (op->expired) {
+    return false;
+  }
+  return wants(op->result) || (op->result == ENGINE_WANT_DECISION && session_ask(session));
+}
+
 // Runs the first operation of a lane. True when it was answered, so that the next one can run.
 static bool lane_step(struct session *session, struct list *lane) {
   struct session_op *op = first_of(lane);
@@ -118,7 +126,7 @@ static bool lane_step(struct session *session, struct list *lane) {
   while (transport_flush(session) && op->result == ENGINE_WANT_OUTPUT) {
     op->result = step_on_socket(session, op);
   }
-  if (wants(op->result) && !op->expired) {
+  if (waits(session, op)) {
     return false;
   }
   if (wants(op->result)) {

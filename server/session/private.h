@@ -6,6 +6,7 @@
 
 #include "server/base/bytes.h"
 #include "server/ring/stream.h"
+#include "server/session/desk.h"
 #include "server/session/session.h"
 
 #ifdef __cplusplus
@@ -28,7 +29,8 @@ enum transport_state {
   TRANSPORT_CLOSED
 };
 
-struct relay;  // in relay.c
+struct relay;     // in relay.c
+struct question;  // in desk.c
 
 struct session {
   uint32_t magic;
@@ -66,6 +68,10 @@ struct session {
   struct relay *relay;            // NULL unless it is one, or was
   struct list end_waiters;        // struct session_ended
 
+  // Decisions that others make.
+  struct desk_place place;
+  struct question *question;  // NULL unless somebody was asked, and has not answered
+
   // Messages from other threads.
   _Atomic bool end_asked;
   struct message end_message;
@@ -81,6 +87,11 @@ bool session_is_idle(const struct session *session);
 
 // session_fail records the first error of a session.
 void session_fail(struct session *session, const struct tls_error *error);
+
+// session_ask asks a clerk about the decision that the handshake waits for. True: he was asked, and
+// the session is scheduled when there is news. session_withdraw takes the question back. In desk.c.
+bool session_ask(struct session *session);
+void session_withdraw(struct session *session);
 
 // The transport, in transport.c. transport_open starts the stream or the dial.
 status_t transport_open(struct session *session, const struct session_config *config);

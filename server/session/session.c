@@ -193,6 +193,7 @@ void session_close(struct session *session, struct session_closed *waiter) {
     struct tls_error error;
     tls_error_simple(&error, TLS_ERROR_CLOSED_HERE, "the session was closed by this side");
     session_fail(session, &error);
+    session_withdraw(session);
     session_fail_ops(session);
     tell_holder(session);
     if (session->relay != NULL) {

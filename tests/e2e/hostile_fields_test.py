@@ -111,6 +111,9 @@ class World:
     def sample_SessionService_Stream(self, request):
         request.begin.session, request.credit = self.session, 1
 
+    def sample_SessionService_Decisions(self, request):
+        request.begin.contexts.append(self.context)
+
     def sample_SessionService_ExportKeyingMaterial(self, request):
         request.label, request.length = "EXPORTER-x", 32
 
@@ -255,7 +258,7 @@ class Fields(WorldTest):
 
 
 def handle_methods(field):
-    return [m for m in methods() if field in method_descriptor(m).input_type.fields_by_name]
+    return [m for m in methods() if field in method_descriptor(m).input_type.fields_by_name and not is_streaming(m)]
 
 
 class Handles(WorldTest):

@@ -111,16 +111,6 @@ class Decisions : public Sessions {
     request.context = context;
     return (by == nullptr ? client_.get() : by)->Call(request).code;
   }
-  std::string Token() {
-    std::string hex;
-    auto reply = client_->Call(New<V1(HelloRequest)>());
-    for (unsigned char byte : Text(reply->token)) {
-      char digits[3];
-      snprintf(digits, sizeof(digits), "%02x", byte);
-      hex += digits;
-    }
-    return hex;
-  }
   uint64_t asking_ = 0;
 };
 

@@ -602,6 +602,17 @@ Reply<V1(DescribeSessionResponse)> Sessions::Describe(uint64_t session) {
   return client_->Call(request);
 }
 
+std::string Sessions::Token() {
+  std::string hex;
+  auto reply = client_->Call(New<V1(HelloRequest)>());
+  for (unsigned char byte : Text(reply->token)) {
+    char digits[3];
+    snprintf(digits, sizeof(digits), "%02x", byte);
+    hex += digits;
+  }
+  return hex;
+}
+
 int Sessions::Close(uint64_t session) {
   auto request = New<V1(CloseSessionRequest)>();
   request.session = session;

@@ -368,6 +368,8 @@ class Sessions : public Daemon {
   Reply<V1(WriteResponse)> Write(uint64_t session, const std::string &data);
   Reply<V1(DescribeSessionResponse)> Describe(uint64_t session);
   int Close(uint64_t session);
+  // What joins a connection to client_.
+  std::string Token();
   uint32_t StartRead(Client &client, uint64_t session, const How &how = How());
   // The peer sees its end of the socket ended.
   static bool SeesEnd(int fd);

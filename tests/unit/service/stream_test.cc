@@ -20,16 +20,6 @@ using Answer = std::unique_ptr<V1(StreamResponse), FreeResponse>;
 
 class Streams : public Sessions {
  protected:
-  std::string Token() {
-    auto hello = client_->Call(New<V1(HelloRequest)>());
-    std::string hex;
-    for (char byte : Text(hello->token)) {
-      char two[3];
-      snprintf(two, sizeof(two), "%02x", (unsigned)(uint8_t)byte);
-      hex += two;
-    }
-    return hex;
-  }
   void Open() {
     call_ = std::make_unique<StreamingCall>(path(), Token());
     call_->Open("tlsagent.v1.SessionService", "Stream");
