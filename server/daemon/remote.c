@@ -32,7 +32,7 @@ struct remote {
   struct remote_config config;
   struct fronts fronts;
   struct front_handler handler;
-  struct client *client;  // whose sessions they are: nobody's who could call
+  struct client *client;  // whose handshakes they are: nobody's who could call
   struct tls_context *context;
   _Atomic bool draining;  // the RPC server is ending, or has gone
   struct front *listening[SOCKETS_MAX];
@@ -208,8 +208,20 @@ static status_t hand_over(const struct remote *remote, const struct peer *peer, 
   return OK_STATUS;
 }
 
-static status_t open_connection(void *owner, struct session *session, int *out,
-                                struct tls_error *error) {
+// Its session counts as its own from here on, and may outlive what the RPC server has of it, while
+// it doesn't read: handshakes of others have to go on.
+static status_t count_as_its_own(struct charge *charge, const struct peer *peer,
+                                 struct tls_error *error) {
+  status_t moved = charge_move(charge, peer);
+  if (!status_ok(moved)) {
+    tls_error_simple(error, TLS_ERROR_CLOSED_HERE,
+                     "its identity has reached the limit sessions_per_owner");
+  }
+  return moved;
+}
+
+static status_t open_connection(void *owner, struct session *session, struct charge *charge,
+                                int *out, struct tls_error *error) {
   struct remote *remote = owner;
   struct peer peer;
   if (atomic_load(&remote->draining)) {
@@ -224,6 +236,7 @@ static status_t open_connection(void *owner, struct session *session, int *out,
                          : "too many identities have called, or memory is short");
     return found;
   }
+  TRY(count_as_its_own(charge, &peer, error));
   return hand_over(remote, &peer, out, error);
 }
 

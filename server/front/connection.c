@@ -210,7 +210,8 @@ static void ask_handler(struct connection *connection) {
   const struct front_handler *handler = config_of(connection)->handler;
   struct tls_error error;
   int plain = -1;
-  if (status_ok(handler->open(handler->owner, connection->session, &plain, &error))) {
+  if (status_ok(
+          handler->open(handler->owner, connection->session, connection->charge, &plain, &error))) {
     join(connection, plain);
   } else {
     fail(connection, FRONT_DIAL, &error);

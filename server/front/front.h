@@ -64,8 +64,10 @@ struct session;
 // worker.
 struct front_handler {
   // Gives the plaintext's other end, a stream socket that is taken over, for a session that has
-  // shaken hands. On failure error says why.
-  status_t (*open)(void *owner, struct session *session, int *out, struct tls_error *error);
+  // shaken hands. charge is what it counts as, until then for front_config's client; it may be
+  // moved. On failure error says why.
+  status_t (*open)(void *owner, struct session *session, struct charge *charge, int *out,
+                   struct tls_error *error);
   // A connection ended before it was relayed.
   void (*failed)(void *owner, const char *peer, const struct tls_error *error);
   void *owner;

@@ -31,6 +31,26 @@ status_t charge_take(struct client *client, enum quota quota, struct charge **ou
   return OK_STATUS;
 }
 
+static status_t move_locked(struct charge *charge, uid_t uid) {
+  struct owner *to = owner_ref_uid(charge->tenant, uid);
+  ENSURE(to != NULL, RESOURCE_EXHAUSTED);
+  status_t status = quota_move(charge->tenant, charge->owner, to, charge->quota);
+  if (status_ok(status)) {
+    owner_unref(charge->owner);
+    charge->owner = to;
+  } else {
+    owner_unref(to);
+  }
+  return status;
+}
+
+status_t charge_move(struct charge *charge, const struct peer *peer) {
+  pthread_mutex_lock(&charge->tenant->lock);
+  status_t status = move_locked(charge, peer->uid);
+  pthread_mutex_unlock(&charge->tenant->lock);
+  return status;
+}
+
 void charge_give(struct charge *charge) {
   pthread_mutex_lock(&charge->tenant->lock);
   quota_give_locked(charge->tenant, charge->owner, charge->quota);

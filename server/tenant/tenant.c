@@ -111,6 +111,17 @@ status_t quota_take(struct tenant *tenant, struct owner *owner, enum quota quota
   return OK_STATUS;
 }
 
+status_t quota_move(struct tenant *tenant, struct owner *from, struct owner *to, enum quota quota) {
+  assert(from->used[quota] > 0);
+  if (to->used[quota] >= max_of_owner(tenant, quota)) {
+    counter_add(COUNTER_limits_hit, 1);
+    return status_of(STATUS_RESOURCE_EXHAUSTED);
+  }
+  from->used[quota]--;
+  to->used[quota]++;
+  return OK_STATUS;
+}
+
 void quota_give_locked(struct tenant *tenant, struct owner *owner, enum quota quota) {
   assert(tenant->used[quota] > 0);
   assert(owner->used[quota] > 0);

@@ -111,6 +111,9 @@ struct charge;
 // charge_take counts one more against the daemon's and the client's owner's limit, or
 // RESOURCE_EXHAUSTED. It may outlive the client, but not the tenant.
 status_t charge_take(struct client *client, enum quota quota, struct charge **out);
+// charge_move counts it against peer's limit from now on, and no more against its owner's until
+// then: when it is known only later who uses something. RESOURCE_EXHAUSTED: all stays as it was.
+status_t charge_move(struct charge *charge, const struct peer *peer);
 // charge_give gives it back and frees it.
 void charge_give(struct charge *charge);
 

@@ -81,6 +81,8 @@ void owner_unref(struct owner *owner);
 
 // quota_take counts one more against the daemon's and the owner's limit, or RESOURCE_EXHAUSTED.
 status_t quota_take(struct tenant *tenant, struct owner *owner, enum quota quota);
+// quota_move counts one for another owner, of whose limit it may be past: RESOURCE_EXHAUSTED.
+status_t quota_move(struct tenant *tenant, struct owner *from, struct owner *to, enum quota quota);
 void quota_give_locked(struct tenant *tenant, struct owner *owner, enum quota quota);
 // quota_give is quota_give_locked for those who don't hold the lock.
 void quota_give(struct client *client, enum quota quota);

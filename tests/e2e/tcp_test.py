@@ -139,9 +139,7 @@ class Plain(TcpTest):
         self.daemon.wait_idle()
 
 
-class WithTls(TcpTest):
-    """From anywhere, and each the owner that his certificate names."""
-
+class TlsTest(TcpTest):
     @classmethod
     def more_args(cls):
         return listen_tls()
@@ -157,8 +155,16 @@ class WithTls(TcpTest):
         context = peers.python_context(False, pair, version, ca=pki.root(), alpn=alpn)
         return context.wrap_socket(sock or self.dial(), server_hostname="localhost")
 
-    def by_ttrpc(self, pair):
-        return ttrpc_client.Client(self.tls(pair))
+    def is_refused(self, pair):
+        with self.assertRaises(OSError):
+            with self.tls(pair) as tls:
+                tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                if not tls.recv(1):
+                    raise ConnectionError("closed")
+
+
+class WithTls(TlsTest):
+    """From anywhere, and each the owner that his certificate names."""
 
     @each(pair={"uri": (alice, "uri:spiffe://example.test/alice"), "dns": (bob, "dns:bob.test"),
                 "cn": (lambda: caller("carol", subject="/O=tlsagent tests/CN=carol"), "cn:carol")})
@@ -204,13 +210,6 @@ class WithTls(TcpTest):
         again = self.by_grpc(alice())
         self.assertTrue(again.context.Open(name="of-alice").context)
         again.context.Forget(name="of-alice")
-
-    def is_refused(self, pair):
-        with self.assertRaises(OSError):
-            with self.tls(pair) as tls:
-                tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-                if not tls.recv(1):
-                    raise ConnectionError("closed")
 
     def assertRefused(self, pair, word):
         """The peer hears of it, nobody is disturbed, and the log says why: a line in a second, and so maybe not at once."""
@@ -295,6 +294,32 @@ class WithTls(TcpTest):
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timing.PATIENCE)
         self.assertIn("Verify return code: 0 (ok)", done.stdout)
         self.assertIn("ALPN protocol: h2", done.stdout)
+
+
+class Limits(TlsTest):
+    """What one identity uses up is no other's."""
+
+    @classmethod
+    def more_args(cls):
+        return (*listen_tls(), "--limit", "connections_per_owner=2", "--limit", "sessions_per_owner=4")
+
+    def linger(self):
+        """The daemon ends its connection, which doesn't answer: for some seconds only its TLS is left."""
+        tls = self.tls(alice())
+        self.addCleanup(tls.close)
+        tls.sendall(b"\xffno frame")
+
+    def lingering(self):
+        left = self.daemon.leftovers()
+        return left.get("session", 0) - left.get("connection", 0)
+
+    def test_connections_that_linger_keep_nobody_else_out(self):
+        while self.lingering() < 4:
+            try:
+                self.linger()
+            except OSError:
+                break  # she has no more: her limit is reached
+        self.assertEqual(self.by_grpc(bob()).agent.Ping(payload=b"on").payload, b"on")
 
 
 class Ending(Cases):

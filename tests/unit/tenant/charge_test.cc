@@ -63,4 +63,36 @@ TEST_F(Charges, IsTheDaemonsLimitForAllTogether) {
   End(other);
 }
 
+TEST_F(Charges, DoTheyCountForWhomTheyAreMovedTo) {
+  limits_.context_editions = 2;
+  limits_.context_editions_per_owner = 1;
+  struct client *one = NewClient(1000);
+  struct client *other = NewClient(1001);
+  struct charge *charge = Take(one);
+  ASSERT_EQ(STATUS_OK, charge_move(charge, client_peer(other)).code);
+  EXPECT_EQ(1u, Count(QUOTA_CONTEXT_EDITIONS));
+  Take(other, STATUS_RESOURCE_EXHAUSTED);
+  charge_give(Take(one));
+  charge_give(charge);
+  charge_give(Take(other));
+  End(one);
+  End(other);
+}
+
+TEST_F(Charges, StaysOneWhereItWasIfTheOtherHasNoRoom) {
+  limits_.context_editions_per_owner = 1;
+  struct client *one = NewClient(1000);
+  struct client *other = NewClient(1001);
+  struct charge *charge = Take(one);
+  struct charge *full = Take(other);
+  EXPECT_EQ(STATUS_RESOURCE_EXHAUSTED, charge_move(charge, client_peer(other)).code);
+  Take(one, STATUS_RESOURCE_EXHAUSTED);
+  charge_give(full);
+  charge_give(Take(other));
+  charge_give(charge);
+  charge_give(Take(one));
+  End(one);
+  End(other);
+}
+
 }  // namespace
