@@ -11,7 +11,12 @@
 
 #include "server/base/log.h"
 
-enum { BACKLOG = 1024, HOST_MAX = 63 };
+enum {
+  BACKLOG = 1024,
+  HOST_MAX = 63,
+  QUIET_SECONDS = 60,     // after which the kernel asks whether the peer's machine is still there
+  UNTAKEN_SECONDS = 120,  // that what is sent may go without being taken
+};
 
 struct tcp_address {
   struct sockaddr_storage at;
@@ -86,13 +91,18 @@ bool tcp_is_loopback(const char *text) {
   return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&address.at)->sin6_addr);
 }
 
-// Accepted sockets inherit them (tcp(7), socket(7)). A peer whose machine has gone is noticed in
-// time.
+static bool set(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
+}
+
+// Accepted sockets inherit them (tcp(7), socket(7)). The kernel ends connections whose peer's
+// machine has gone, and those whose peer takes nothing of what is for it: their TLS would wait for
+// ever, also when the RPC server is done with them.
 static bool set_options(int fd) {
-  const int on = 1;
-  return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == 0 &&
-         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0;
+  return set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+         set(fd, IPPROTO_TCP, TCP_KEEPIDLE, QUIET_SECONDS) &&
+         set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNTAKEN_SECONDS * 1000) &&
+         set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 static bool listen_at(int fd, const struct tcp_address *address) {

@@ -17,7 +17,8 @@ bool tcp_address_valid(const char *text);
 // tcp_is_loopback tells whether only this machine can reach it.
 bool tcp_is_loopback(const char *text);
 
-// tcp_listen gives a listening socket, close-on-exec. UNAVAILABLE: the reason has been logged.
+// tcp_listen gives a listening socket, close-on-exec. What it accepts ends two minutes after its
+// peer has last taken something of what is sent to it. UNAVAILABLE: the reason has been logged.
 status_t tcp_listen(const char *text, int *out);
 
 #ifdef __cplusplus

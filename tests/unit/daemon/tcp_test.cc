@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +50,32 @@ TEST(TcpAddress, IsWhatIsNoneRefused) {
     EXPECT_FALSE(tcp_address_valid(text.c_str())) << text;
     EXPECT_FALSE(tcp_is_loopback(text.c_str())) << text;
   }
+}
+
+int Option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t len = sizeof(value);
+  EXPECT_EQ(0, getsockopt(fd, level, name, &value, &len));
+  return value;
+}
+
+TEST(TcpListen, DoPeersThatTakeNothingEnd) {
+  int fd = -1;
+  ASSERT_TRUE(status_ok(tcp_listen("tcp:[::1]:0", &fd)) ||
+              status_ok(tcp_listen("tcp:127.0.0.1:0", &fd)));
+  struct sockaddr_storage at = {};
+  socklen_t len = sizeof(at);
+  ASSERT_EQ(0, getsockname(fd, (struct sockaddr *)&at, &len));
+  int caller = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(0, connect(caller, (struct sockaddr *)&at, len));
+  int accepted = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
+  ASSERT_GE(accepted, 0);
+  EXPECT_EQ(1, Option(accepted, SOL_SOCKET, SO_KEEPALIVE));
+  EXPECT_EQ(60, Option(accepted, IPPROTO_TCP, TCP_KEEPIDLE));
+  EXPECT_EQ(120000, Option(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT));
+  close(accepted);
+  close(caller);
+  close(fd);
 }
 
 TEST(TcpListen, DoesItListenThere) {
