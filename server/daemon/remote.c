@@ -146,19 +146,20 @@ static const char *first_alternative(const struct tls_certificate *certificate,
   return NULL;
 }
 
+// Of several it is nobody's to say which one is meant.
 static const char *common_name(const struct tls_certificate *certificate, struct slice *out) {
-  const char *found = NULL;
+  size_t num = 0;
   for (size_t i = 0; i < certificate->subject.num_steps; i++) {
     const struct tls_relative_name *step = &certificate->subject.steps[i];
     for (size_t j = 0; j < step->num_attributes; j++) {
       const struct tls_name_attribute *attribute = &step->attributes[j];
-      if (strcmp(attribute->short_type, "CN") == 0 && attribute->text != NULL) {
-        *out = slice_of_string(attribute->text);
-        found = "cn";
+      if (strcmp(attribute->short_type, "CN") == 0) {
+        *out = slice_of_string(attribute->text == NULL ? "" : attribute->text);
+        num++;
       }
     }
   }
-  return found;
+  return num == 1 ? "cn" : NULL;
 }
 
 static const char *find_name(const struct tls_certificate *certificate, struct slice *out) {
@@ -230,10 +231,11 @@ static status_t open_connection(void *owner, struct session *session, struct cha
   }
   status_t found = find_peer(remote->config.tenant, session, &peer);
   if (!status_ok(found)) {
-    tls_error_simple(error, TLS_ERROR_VERIFY,
-                     found.code == STATUS_INVALID_ARGUMENT
-                         ? "its certificate has no URI, DNS name or common name of plain ASCII"
-                         : "too many identities have called, or memory is short");
+    tls_error_simple(
+        error, TLS_ERROR_VERIFY,
+        found.code == STATUS_INVALID_ARGUMENT
+            ? "its certificate has no URI, DNS name or single common name of plain ASCII"
+            : "too many identities have called, or memory is short");
     return found;
   }
   TRY(count_as_its_own(charge, &peer, error));

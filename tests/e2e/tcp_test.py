@@ -239,6 +239,16 @@ class WithTls(TlsTest):
     def test_with_one_that_names_nobody(self):
         self.assertRefused(caller("nobody", "IP:127.0.0.1", subject="/O=tlsagent tests"), "has no URI, DNS name")
 
+    @each(subject=("/CN=alice/CN=bob", "/CN=alice/O=tlsagent tests/CN=alice"))
+    def test_with_several_common_names(self, subject):
+        self.assertRefused(caller("several" + subject.replace("/", "-"), subject=subject), "single common name")
+
+    def test_with_a_name_that_a_nul_is_in(self):
+        """DER by hand: [6] IA5String "spiffe://example.test/alice\\0x"."""
+        uri = b"spiffe://example.test/alice\0x"
+        names = bytes([0x30, len(uri) + 2, 0x86, len(uri)]) + uri
+        self.assertRefused(caller("nul", "DER:" + names.hex(":"), subject="/CN=alice"), "has no URI, DNS name")
+
     def test_with_a_name_that_is_no_plain_text(self):
         self.assertRefused(caller("accent", subject="/O=tlsagent tests/CN=Zo\u00eb"), "has no URI, DNS name")
 
