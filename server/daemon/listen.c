@@ -175,9 +175,12 @@ static status_t open_tcp(const char *text, const struct options *options,
         text);
     return status_of(STATUS_INVALID_ARGUMENT);
   }
-  TRY(tcp_listen(text, &sockets->fds[sockets->num]));
+  int fd;
+  TRY(tcp_listen(text, &fd));
+  sockets->fds[sockets->num] = fd;
   sockets->tcp[sockets->num++] = true;
-  LOG_INFO("listening at %s, %s", text, with_tls ? "with TLS" : "for every user of this machine");
+  LOG_INFO("listening at %s, port %u, %s", text, tcp_port(fd),
+           with_tls ? "with TLS" : "for every user of this machine");
   return OK_STATUS;
 }
 

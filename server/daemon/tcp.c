@@ -105,10 +105,27 @@ static bool set_options(int fd) {
          set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
+// All of IPv6 is all addresses, whatever net.ipv6.bindv6only says of others.
+static bool take_both_families(int fd, const struct tcp_address *address) {
+  const int off = 0;
+  return address->at.ss_family != AF_INET6 ||
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0;
+}
+
 static bool listen_at(int fd, const struct tcp_address *address) {
-  return fd >= 0 && set_options(fd) &&
+  return fd >= 0 && set_options(fd) && take_both_families(fd, address) &&
          bind(fd, (const struct sockaddr *)&address->at, address->len) == 0 &&
          listen(fd, BACKLOG) == 0;
+}
+
+unsigned tcp_port(int fd) {
+  struct sockaddr_storage at;
+  socklen_t len = sizeof(at);
+  if (getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
+    return 0;
+  }
+  return ntohs(at.ss_family == AF_INET ? ((const struct sockaddr_in *)&at)->sin_port
+                                       : ((const struct sockaddr_in6 *)&at)->sin6_port);
 }
 
 status_t tcp_listen(const char *text, int *out) {

@@ -21,6 +21,9 @@ bool tcp_is_loopback(const char *text);
 // peer has last taken something of what is sent to it. UNAVAILABLE: the reason has been logged.
 status_t tcp_listen(const char *text, int *out);
 
+// tcp_port tells the port of such a socket: with port 0 the kernel has chosen one.
+unsigned tcp_port(int fd);
+
 #ifdef __cplusplus
 }
 #endif

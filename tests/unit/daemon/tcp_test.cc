@@ -85,6 +85,7 @@ TEST(TcpListen, DoesItListenThere) {
   socklen_t len = sizeof(at);
   ASSERT_EQ(0, getsockname(fd, (struct sockaddr *)&at, &len));
   EXPECT_EQ(htonl(INADDR_LOOPBACK), at.sin_addr.s_addr);
+  EXPECT_EQ(ntohs(at.sin_port), tcp_port(fd));
   EXPECT_NE(0, fcntl(fd, F_GETFD) & FD_CLOEXEC);
 
   std::string taken = "tcp:127.0.0.1:" + std::to_string(ntohs(at.sin_port));
