@@ -33,6 +33,8 @@ extern "C" {
   X(plaintext_bytes_in)   \
   X(plaintext_bytes_out)  \
   X(events_dropped)       \
+  X(tokens_made)          \
+  X(tokens_freed)         \
   X(limits_hit)
 
 enum counter {

@@ -71,7 +71,7 @@ enum {
   // An SSL in mid-handshake with its certificates (measured: 97 KiB), the engine's own output
   // queue, what was received and not yet taken; the fibre and the events of one that has them.
   SESSION = (100 + 64 + 48 + 36 + 160) * KIB,
-  // A slot in a table, or a name of 255 bytes.
+  // A slot in a table, or a name of 255 bytes; what stands behind a token.
   HANDLE = 1 * KIB,
   // An SSL_CTX without materials.
   CONTEXT = 64 * KIB,
@@ -112,6 +112,8 @@ static uint64_t cost(const struct limits *limits, enum limit_id id) {
       return limits->reply_bytes;
     case LIMIT_listeners:
       return limits->listeners * LISTENER;
+    case LIMIT_descriptor_tokens:
+      return limits->descriptor_tokens * HANDLE;
     case LIMIT_resolver_queue:
       return limits->resolver_queue * RESOLVING;
     default:

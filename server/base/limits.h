@@ -40,6 +40,9 @@ extern "C" {
   X(listeners_per_owner, 48, 1, 65536, "the same of one user id")                           \
   X(descriptors, 1536, 16, 1000000, "descriptors received and not yet used")                \
   X(descriptors_per_owner, 1152, 16, 1000000, "the same of one user id")                    \
+  X(descriptor_tokens, 256, 1, 65536, "tokens for descriptors, used up by none yet")        \
+  X(descriptor_tokens_per_owner, 192, 1, 65536, "the same of one user id")                  \
+  X(descriptor_token_millis, 60000, 100, 3600000, "milliseconds such a token is good for")  \
   X(resolver_queue, 256, 1, 65536, "host names waiting to be resolved")
 
 struct limits {

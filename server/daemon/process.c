@@ -47,16 +47,16 @@ enum {
 
 // What one user can leave to be closed, though his shares have it back already.
 static uint64_t waiting_to_be_closed(const struct limits *limits) {
-  uint64_t share =
-      limits->connections_per_owner + limits->sessions_per_owner + limits->descriptors_per_owner;
+  uint64_t share = limits->connections_per_owner + limits->sessions_per_owner +
+                   limits->descriptors_per_owner + limits->descriptor_tokens_per_owner;
   return share < CLOSER_PENDING_MAX ? share : CLOSER_PENDING_MAX;
 }
 
 uint64_t process_descriptors_needed(const struct limits *limits, unsigned num_workers) {
   const uint64_t directories = limits->context_editions * TLS_TRUST_DIRECTORIES_MAX;
   const uint64_t sessions = 2 * limits->sessions;  // a relay has one on each side
-  return limits->connections + sessions + limits->descriptors + directories +
-         waiting_to_be_closed(limits) + (uint64_t)WORKER_DESCRIPTORS * num_workers +
+  return limits->connections + sessions + limits->descriptors + limits->descriptor_tokens +
+         directories + waiting_to_be_closed(limits) + (uint64_t)WORKER_DESCRIPTORS * num_workers +
          PROCESS_DESCRIPTORS;
 }
 

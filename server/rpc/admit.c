@@ -7,7 +7,7 @@
 #include "server/rpc/strings.h"
 #include "server/rpc/text.h"
 
-enum { QUOTED_NAME_MAX = 96, TOKEN_HEX_LEN = 2 * CLIENT_TOKEN_BYTES };
+enum { QUOTED_NAME_MAX = 96 };
 
 status_t refuse(struct sentence *why, enum status_code code, const char *format, ...) {
   va_list args;
@@ -77,11 +77,11 @@ static int hex_digit(uint8_t c) {
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static bool parse_token(struct slice hex, uint8_t out[CLIENT_TOKEN_BYTES]) {
-  if (hex.len != TOKEN_HEX_LEN) {
+bool hex_parse(struct slice hex, uint8_t *out, size_t len) {
+  if (hex.len != 2 * len) {
     return false;
   }
-  for (size_t i = 0; i < CLIENT_TOKEN_BYTES; i++) {
+  for (size_t i = 0; i < len; i++) {
     int high = hex_digit(hex.data[2 * i]);
     int low = hex_digit(hex.data[2 * i + 1]);
     if (high < 0 || low < 0) {
@@ -113,7 +113,7 @@ static status_t join_client(struct connection *connection, struct slice token,
 // The first call binds the connection to a client; a token on a later one must be that client's.
 static status_t use_token(struct connection *connection, struct slice hex, struct sentence *why) {
   uint8_t bytes[CLIENT_TOKEN_BYTES];
-  if (!parse_token(hex, bytes)) {
+  if (!hex_parse(hex, bytes, sizeof(bytes))) {
     return refuse_token(why);
   }
   struct slice token = slice_of(bytes, sizeof(bytes));
@@ -180,12 +180,12 @@ static void take_over(struct connection *connection, const struct request *reque
   attachments_move(&call->descriptors, request->descriptors);
 }
 
-static status_t check_descriptors(const struct call *call, struct sentence *why) {
-  if (call->descriptors.too_many) {
+status_t check_attachments(const struct attachments *set, struct sentence *why) {
+  if (set->too_many) {
     return refuse(why, STATUS_INVALID_ARGUMENT, "more than %d file descriptors came with the call",
                   STREAM_FDS_MAX);
   }
-  const struct ceiling *lacking = call->descriptors.over_ceiling;
+  const struct ceiling *lacking = set->over_ceiling;
   if (lacking != NULL) {
     return refuse_limit(why, lacking->name, lacking->max);
   }
@@ -254,7 +254,7 @@ static status_t prepare_stream(struct call *call, bool opens, struct sentence *w
 }
 
 static status_t prepare(struct call *call, const struct request *request, struct sentence *why) {
-  TRY(check_descriptors(call, why));
+  TRY(check_attachments(&call->descriptors, why));
   TRY(set_deadline(call, request->envelope.timeout_nano, why));
   TRY(prepare_stream(call, request->opens, why));
   if (request->opens) {

@@ -1,6 +1,6 @@
 #include "server/rpc/codec.h"
 
-// Either tells by its first byte. Whether the rest of an HTTP/2 preface follows, nghttp2 sees,
+// Each tells by its first byte. Whether the rest of a preface or a line follows, its codec sees,
 // however it is torn.
 const struct codec *codec_for(struct slice first) {
   if (first.len == 0) {
@@ -10,5 +10,8 @@ const struct codec *codec_for(struct slice first) {
   if (first.data[0] == 0) {
     return &codec_ttrpc;
   }
-  return first.data[0] == 'P' ? &codec_grpc : NULL;
+  if (first.data[0] == 'P') {
+    return &codec_grpc;
+  }
+  return first.data[0] == 'T' ? &codec_token : NULL;
 }

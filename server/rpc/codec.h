@@ -72,11 +72,12 @@ struct codec {
 };
 
 // codec_for chooses by the first bytes of a connection, NULL when they are nobody's. A ttrpc header
-// begins with a zero, HTTP/2 with "PRI ".
+// begins with a zero, HTTP/2 with "PRI ", a line about a descriptor with "TOKEN ".
 const struct codec *codec_for(struct slice first);
 
 extern const struct codec codec_ttrpc;
 extern const struct codec codec_grpc;
+extern const struct codec codec_token;
 
 // What ttrpc keeps for a connection.
 struct ttrpc_state {
@@ -85,6 +86,16 @@ struct ttrpc_state {
   uint64_t num_frames;             // that began
   uint64_t charged;                // of share->request_bytes, for the frame under way
   struct attachments descriptors;  // of the frame under way
+};
+
+// "TOKEN put " or "TOKEN get ", a token of deposit.h in hexadecimal, and the line's end.
+enum { TOKEN_LINE_LEN = 10 + 32 + 1 };
+
+// What is kept of a line that isn't whole, and of what came with it.
+struct token_state {
+  char line[TOKEN_LINE_LEN];
+  size_t len;
+  struct attachments descriptors;
 };
 
 #ifdef __cplusplus

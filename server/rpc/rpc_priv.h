@@ -7,7 +7,8 @@
 //   server.c      starts and stops on every worker          connection.c  one peer's socket
 //   codec.h       what a protocol is: ttrpc.c, grpc.c        output.c      answers on their way out
 //   admit.c       from a request to a running handler        call.c        the handler's side of a
-//   call; call_stream.c of a streaming one. frame, envelope, wire, text, dispatch, attachments,
+//   call; call_stream.c of a streaming one. token.c is spoken by who brings or fetches a
+//   descriptor, which waits in deposit.c. frame, envelope, wire, text, dispatch, attachments,
 //   ceiling, credentials: know none of this
 #ifndef TLSAGENT_SERVER_RPC_RPC_PRIV_H_
 #define TLSAGENT_SERVER_RPC_RPC_PRIV_H_
@@ -24,6 +25,7 @@
 #include "server/rpc/attachments.h"
 #include "server/rpc/ceiling.h"
 #include "server/rpc/codec.h"
+#include "server/rpc/deposit.h"
 #include "server/rpc/dispatch.h"
 #include "server/rpc/envelope.h"
 #include "server/rpc/frame.h"
@@ -38,6 +40,7 @@ enum {
   RPC_SERVER_MAGIC = 0x5e4e4711,
   CONNECTION_MAGIC = 0xc0224711,
   CALL_MAGIC = 0xca114711,
+  DEPOSIT_MAGIC = 0xde904711,
 };
 
 enum {
@@ -101,6 +104,7 @@ struct rpc_home {
   struct list connections;
   struct list orphans;      // calls whose connection is gone
   struct list spare_calls;  // kept for the next call, so that it costs no malloc
+  struct timer deposits_due;
   size_t num_spare;
   size_t num_refused;
   clock_time next_log;  // what any peer can cause again and again is logged once a second
@@ -112,6 +116,13 @@ struct rpc_home {
   struct rpc_load reported;
 };
 
+// What waits under tokens, oldest first: all have the same time, so that this is their order of
+// expiring too. Any thread, under the lock.
+struct deposits {
+  pthread_mutex_t lock;
+  struct list list;
+};
+
 struct rpc_server {
   uint32_t magic;
   struct limits limits;
@@ -120,6 +131,7 @@ struct rpc_server {
   struct rpc_listen *listen;
   size_t num_listen;
   struct shares shares;
+  struct deposits deposits;
   struct rpc_home *homes;
   unsigned num_homes;
   pthread_mutex_t lock;
@@ -152,6 +164,7 @@ struct connection {
   struct client *client;      // NULL before the first call
   const struct codec *codec;  // NULL before the first byte
   struct ttrpc_state ttrpc;
+  struct token_state token;
   struct grpc_state *grpc;  // grpc_priv.h; NULL unless that is what is spoken
   struct list calls;
   size_t num_calls;
@@ -368,6 +381,28 @@ void call_all_gone(struct call *call);
 // call_drain tells a streaming call that the daemon stops. Harmless for others.
 void call_drain(struct call *call);
 size_t call_inbox(const struct call *call);
+
+// ---------------------------------------------------------------------------------------------
+// Deposits, from the side of whoever brings or fetches a descriptor (deposit.h has the other).
+
+void deposits_init(struct deposits *deposits);
+void deposits_cleanup(struct deposits *deposits);
+// deposits_expire ends what is past its time: what the timer of a home does.
+void deposits_expire(struct timer *due);
+
+// deposit_put puts a descriptor under a token that a client of peer's user id has for that, and has
+// not used; deposit_fetch gives what waits there, to be closed by the caller. NOT_FOUND, without a
+// difference between unknown, used, expired and somebody else's; fd stays the caller's then. Any
+// thread.
+status_t deposit_put(struct deposits *deposits, const struct peer *peer, struct slice token,
+                     int fd);
+status_t deposit_fetch(struct deposits *deposits, const struct peer *peer, struct slice token,
+                       int *out);
+
+// hex_parse reads exactly 2 * len hexadecimal digits.
+bool hex_parse(struct slice hex, uint8_t *out, size_t len);
+// check_attachments tells whether descriptors that came are as many as may come, or why not.
+status_t check_attachments(const struct attachments *set, struct sentence *why);
 
 // call_fail_for is call_fail with a sentence that is written already.
 void call_fail_for(struct call *call, enum status_code code, const struct sentence *why);

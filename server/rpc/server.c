@@ -156,6 +156,7 @@ static status_t home_init(struct rpc_home *home, struct rpc_server *server, stru
   list_init(&home->connections);
   list_init(&home->orphans);
   list_init(&home->spare_calls);
+  timer_init(&home->deposits_due, deposits_expire);
   home->listeners = calloc(server->num_listen, sizeof(*home->listeners));
   ENSURE(home->listeners != NULL || server->num_listen == 0, RESOURCE_EXHAUSTED);
   return OK_STATUS;
@@ -181,6 +182,7 @@ static struct rpc_server *server_alloc(const struct rpc_config *config) {
   server->limits = *config->limits;
   server->tenant = config->tenant;
   shares_init(&server->shares, config->limits);
+  deposits_init(&server->deposits);
   pthread_mutex_init(&server->lock, NULL);
   clock_condition_init(&server->changed);
   return server;
@@ -195,6 +197,7 @@ static void server_release(struct rpc_server *server) {
   free(server->homes);
   free(server->listen);
   dispatch_free(server->dispatch);
+  deposits_cleanup(&server->deposits);
   shares_cleanup(&server->shares);
   pthread_cond_destroy(&server->changed);
   pthread_mutex_destroy(&server->lock);
@@ -290,6 +293,7 @@ static void wait_until_stopped(struct rpc_server *server) {
 
 static void visit_to_leave(struct rpc_home *home) {
   assert(list_empty(&home->connections) && list_empty(&home->orphans));
+  timer_cancel(home->loop, &home->deposits_due);
 }
 
 void rpc_server_free(struct rpc_server *server) {

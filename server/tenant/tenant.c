@@ -19,7 +19,7 @@ static const struct {
   }
     [QUOTA_CONNECTIONS] = ROW(connections), [QUOTA_SESSIONS] = ROW(sessions),
     [QUOTA_CONTEXTS] = ROW(contexts),       [QUOTA_CONTEXT_EDITIONS] = ROW(context_editions),
-    [QUOTA_LISTENERS] = ROW(listeners),
+    [QUOTA_LISTENERS] = ROW(listeners),     [QUOTA_DESCRIPTOR_TOKENS] = ROW(descriptor_tokens),
 #undef ROW
 };
 

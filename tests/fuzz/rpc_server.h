@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -101,6 +102,28 @@ void SendAll(int fd, const uint8_t *data, size_t size, size_t step) {
     if (send(fd, data + at, n, MSG_NOSIGNAL) < 0) {
       return;  // closed on the other side
     }
+  }
+}
+
+// Sends it in one message, beside so many descriptors.
+inline void SendWithFds(int fd, const uint8_t *data, size_t size, size_t num_fds) {
+  alignas(struct cmsghdr) char control[CMSG_SPACE(32 * sizeof(int))] = {};
+  struct iovec part = {(void *)data, size};
+  struct msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  Check(num_fds > 0 && num_fds <= 32);
+  message.msg_control = control;
+  message.msg_controllen = CMSG_SPACE(num_fds * sizeof(int));
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(num_fds * sizeof(int));
+  for (size_t i = 0; i < num_fds; i++) {
+    memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof(int));
+  }
+  if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0) {
+    return;  // closed on the other side
   }
 }
 

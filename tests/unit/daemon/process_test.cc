@@ -46,9 +46,12 @@ TEST(Process, AreTheDescriptorsNeededCounted) {
   limits.descriptors = 40;
   limits.descriptors_per_owner = 20;
   limits.context_editions = 7;
-  EXPECT_EQ(10u + 2 * 20 + 40 + 7 * 4 + 35 + 3 * 256 + 64, process_descriptors_needed(&limits, 3));
+  limits.descriptor_tokens = 9;
+  limits.descriptor_tokens_per_owner = 5;
+  EXPECT_EQ(10u + 2 * 20 + 40 + 9 + 7 * 4 + 40 + 3 * 256 + 64,
+            process_descriptors_needed(&limits, 3));
   limits.sessions_per_owner = 1000000;
-  EXPECT_EQ(10u + 2 * 20 + 40 + 7 * 4 + CLOSER_PENDING_MAX + 256 + 64,
+  EXPECT_EQ(10u + 2 * 20 + 40 + 9 + 7 * 4 + CLOSER_PENDING_MAX + 256 + 64,
             process_descriptors_needed(&limits, 1));
 }
 

@@ -17,6 +17,8 @@ TEST(Codec, IsAZeroTtrpc) {
 
 TEST(Codec, IsEverythingElseNobodys) {
   EXPECT_EQ(&codec_grpc, CodecOf("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+  EXPECT_EQ(&codec_token, CodecOf("TOKEN put "));
+  EXPECT_EQ(&codec_token, CodecOf("T"));
   EXPECT_EQ(nullptr, CodecOf("GET / HTTP/1.1\r\n"));
   EXPECT_EQ(nullptr, CodecOf("\x16\x03\x01"));
   EXPECT_EQ(nullptr, CodecOf(""));

@@ -67,6 +67,16 @@ std::string Any(const std::string &type_url, const std::string &value) {
   return BytesField(1, type_url) + (value.empty() ? "" : BytesField(2, value));
 }
 
+std::string TokenLine(const std::string &verb, const std::string &token) {
+  std::string line = "TOKEN " + verb + " ";
+  for (char byte : token) {
+    char digits[3];
+    snprintf(digits, sizeof(digits), "%02x", (unsigned char)byte);
+    line += digits;
+  }
+  return line + "\n";
+}
+
 // ---------------------------------------------------------------------------------------------
 // The client
 
@@ -222,6 +232,15 @@ Answer Client::Call(uint32_t stream_id, const Request &request, const std::vecto
   return *answer;
 }
 
+std::string Client::ReceiveAll(std::vector<int> *fds) {
+  while (Fill()) {
+  }
+  if (fds != nullptr) {
+    fds->swap(fds_);
+  }
+  return input_;
+}
+
 bool Client::AtEnd() {
   while (Readable(fd_, kPatienceMs)) {
     char data[4096];
@@ -357,6 +376,61 @@ static void LeaveFds(struct call *call) {
 
 static void GiveFd(struct call *call) {
   ReplyAny(call, "here", "", FileWith("gift"));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Tokens
+
+static std::string ValueOf(struct call *call) {
+  const Ttrpc__Any *request = RequestOf(call);
+  return std::string((const char *)request->value.data, request->value.len);
+}
+
+static void ReplyToken(struct call *call, status_t made, const uint8_t *token) {
+  if (!status_ok(made)) {
+    call_fail(call, made.code, "no token");
+    return;
+  }
+  ReplyAny(call, "", std::string((const char *)token, DEPOSIT_TOKEN_BYTES));
+}
+
+static void TokenIn(struct call *call) {
+  uint8_t token[DEPOSIT_TOKEN_BYTES];
+  ReplyToken(call, deposit_new(call, DEPOSIT_IN, token), token);
+}
+
+static void TokenOut(struct call *call) {
+  uint8_t token[DEPOSIT_TOKEN_BYTES];
+  status_t made = deposit_new(call, DEPOSIT_OUT, token);
+  if (status_ok(made)) {
+    deposit_leave(call, token, FileWith("gift"));
+  }
+  ReplyToken(call, made, token);
+}
+
+// One that will not be used: it takes no more place, and what is left under it is closed.
+static void TokenDropped(struct call *call) {
+  uint8_t token[DEPOSIT_TOKEN_BYTES];
+  status_t made = deposit_new(call, DEPOSIT_OUT, token);
+  if (status_ok(made)) {
+    deposit_drop(call, token);
+    deposit_drop(call, token);
+    deposit_leave(call, token, FileWith("late"));
+  }
+  ReplyToken(call, made, token);
+}
+
+static void TakeByToken(struct call *call) {
+  std::string token = ValueOf(call);
+  int fd = -1;
+  status_t taken = deposit_take(call, slice_of(token.data(), token.size()), &fd);
+  if (!status_ok(taken)) {
+    call_fail(call, taken.code, "nothing is there");
+    return;
+  }
+  std::string text = ReadAll(fd);
+  close(fd);
+  ReplyAny(call, text);
 }
 
 static void Cancel(struct call *call) {
@@ -560,6 +634,13 @@ static const struct method kMethods[] = {
     TOY("LeaveFds", Here<LeaveFds>),
     TOY("GiveFd", Here<GiveFd>),
     TOY("GiveAway", There<GiveFd>),
+    TOY("TokenIn", Here<TokenIn>),
+    TOY("TokenInAway", There<TokenIn>),
+    TOY("TokenOut", Here<TokenOut>),
+    TOY("TokenOutAway", There<TokenOut>),
+    TOY("TokenDropped", Here<TokenDropped>),
+    TOY("TakeByToken", Here<TakeByToken>),
+    TOY("TakeByTokenAway", There<TakeByToken>),
     TOY("Cancel", Here<Cancel>),
     TOY("Deadline", Here<Deadline>),
     TOY("Hog", Here<Hog>),

@@ -66,6 +66,8 @@ class Client {
   std::unique_ptr<Answer> Receive();
   // Sends a request and takes the next answer.
   Answer Call(uint32_t stream_id, const Request &request, const std::vector<int> &fds = {});
+  // Everything that comes till the connection's end; descriptors go to fds.
+  std::string ReceiveAll(std::vector<int> *fds = nullptr);
   // True when the server has closed and everything it said was read.
   bool AtEnd();
   // Nothing comes for a while.
@@ -92,6 +94,10 @@ class Client {
 //   Fds              takes every descriptor and says what is in each
 //   LeaveFds         says how many descriptors came, and takes none
 //   GiveFd, GiveAway a descriptor to read "gift" from
+//   TokenIn, TokenInAway          a token to put a descriptor under
+//   TokenOut, TokenOutAway        one to fetch a descriptor by, to read "gift" from
+//   TokenDropped                  one that is dropped before a descriptor is left
+//   TakeByToken, TakeByTokenAway  reads the descriptor under the token that is value
 //   Cancel           cancels stream type_url: "true" or "false"
 //   Deadline         "never" or how many milliseconds there are
 //   Hog              allocates type_url bytes from the call's arena: "true" or "false"
@@ -135,6 +141,8 @@ extern int g_told;
 extern int g_ran;
 int Load(const int *counter);
 
+// The line that puts or gets a descriptor, said by a connection of its own; what is answered.
+std::string TokenLine(const std::string &verb, const std::string &token);
 // A file of memory with that text in it.
 int FileWith(const std::string &text);
 std::string ReadAll(int fd);
