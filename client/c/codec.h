@@ -25,7 +25,8 @@ enum tla_kind {
   TLA_CHARS,       // a char[], cut to its size
   TLA_BYTES,       // a struct tlsagent_bytes, data NULL when absent
   TLA_TEXT_BYTES,  // a struct tlsagent_bytes with a NUL after its end
-  TLA_FD,          // an int: on the wire the index of a descriptor that travels along
+  TLA_FD,          // an int: on the wire the index of a descriptor that travels along; with second,
+                   // the offset of a tlsagent_bytes, none does while that isn't empty
   TLA_OPT_NUMBER,  // a struct tlsagent_optional: on the wire a message with the number in field 1
   TLA_OPT_TEXT,    // a const char *, NULL when absent: a message with the text in field 1
   TLA_OPT_BYTES,   // a struct tlsagent_bytes, data NULL when absent: a message with them in field 1
@@ -46,9 +47,16 @@ struct tla_field {
   bool chosen;                        // a oneof: it counts when the enum at second equals number
   size_t offset;                      // where it is in the struct
   size_t size;                        // how large it is there
-  size_t second;                      // where its count or its enum is
+  size_t second;                      // where its count, its enum or its token is
   const struct tla_message *message;  // INLINE, POINTER, LIST
 };
+
+// tla_fd_by_token tells whether a token stands in the place of that FD, in the struct at base.
+static inline bool tla_fd_by_token(const struct tla_field *field, const void *base) {
+  return !field->chosen && field->second != 0 &&
+         ((const struct tlsagent_bytes *)(const void *)((const uint8_t *)base + field->second))
+                 ->len > 0;
+}
 
 // struct tla_message is one table.
 struct tla_message {

@@ -41,6 +41,7 @@ MESSAGE(TLA_TLS_ERROR, TLS_ERROR);
 static const struct tla_field MATERIAL[] = {
     CHOICE(source, TLSAGENT_SOURCE_DATA, BYTES, data),
     CHOICE(source, TLSAGENT_SOURCE_FD, FD, fd),
+    CHOICE(source, TLSAGENT_SOURCE_FD_TOKEN, BYTES, fd_token),
 };
 MESSAGE(TLA_MATERIAL, MATERIAL);
 #undef T

@@ -377,14 +377,14 @@ static enum tla_decoded decode_field(const struct tla_reader *reader, const stru
   return KINDS[field->kind](reader, field, base, place(base, field->offset), wire);
 }
 
-// A number that is absent is 0, and that is the first descriptor.
+// A number that is absent is 0, and that is the first descriptor, unless a token stands for it.
 static enum tla_decoded take_absent_fds(const struct tla_reader *reader,
                                         const struct tla_message *message, void *base) {
   static const struct wire_field zero;
   for (size_t i = 0; i < message->num_fields; i++) {
     const struct tla_field *field = &message->fields[i];
     int *fd = place(base, field->offset);
-    if (field->kind == TLA_FD && !field->chosen && *fd < 0 &&
+    if (field->kind == TLA_FD && !field->chosen && *fd < 0 && !tla_fd_by_token(field, base) &&
         decode_fd(reader, field, base, fd, &zero) != TLA_DECODED) {
       return TLA_DECODED_MALFORMED;
     }

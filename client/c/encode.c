@@ -129,7 +129,9 @@ static void encode_bytes(struct tla_writer *writer, const struct tla_field *fiel
 
 static void encode_fd(struct tla_writer *writer, const struct tla_field *field, const void *base,
                       const void *at) {
-  (void)base;
+  if (tla_fd_by_token(field, base)) {
+    return;
+  }
   if (writer->fds != NULL && writer->num_fds < TLSAGENT_FDS_MAX) {
     memcpy(&writer->fds[writer->num_fds], at, sizeof(int));
   }

@@ -20,6 +20,13 @@ extern "C" {
     .size = sizeof(((T *)0)->member)                                         \
   }
 
+// FD_OR_TOKEN is a FIELD for a descriptor that comes by a token when there is one.
+#define FD_OR_TOKEN(number_, member, token_)                            \
+  {                                                                     \
+    .number = (number_), .kind = TLA_FD, .offset = offsetof(T, member), \
+    .size = sizeof(((T *)0)->member), .second = offsetof(T, token_)     \
+  }
+
 // WITHIN is a row for a message that is a struct in the struct, POINTS for one that is pointed to.
 #define WITHIN(number_, member, message_)                                   \
   {                                                                         \
@@ -121,6 +128,7 @@ extern const struct tla_message TLA_SESSION_PEER_CERTIFICATE_REPLY;
 extern const struct tla_message TLA_NEGOTIATED;
 extern const struct tla_message TLA_SESSION_RELAY;
 extern const struct tla_message TLA_SESSION_RELAY_REPLY;
+extern const struct tla_message TLA_SESSION_DESCRIPTOR_TOKEN_REPLY;
 extern const struct tla_message TLA_SESSION_WAIT_END_REPLY;
 extern const struct tla_message TLA_SESSION_SET_CONTEXT;
 extern const struct tla_message TLA_SESSION_EXPORT_KEYING_MATERIAL;

@@ -63,6 +63,8 @@ static const struct tla_method METHODS[TLSAGENT_METHODS] = {
     [TLSAGENT_SESSION_RELAY]       = {SESSION, "Relay", &TLA_SESSION_RELAY, &TLA_SESSION_RELAY_REPLY, NEVER, PLAIN},
     [TLSAGENT_SESSION_WAIT_END]    = {SESSION, "WaitEnd", &TLA_HANDLE, &TLA_SESSION_WAIT_END_REPLY,
                                       ERROR(tlsagent_session_wait_end_reply), PLAIN},
+    [TLSAGENT_SESSION_DESCRIPTOR_TOKEN] = {SESSION, "DescriptorToken", &TLA_EMPTY, &TLA_SESSION_DESCRIPTOR_TOKEN_REPLY,
+                                           NEVER, PLAIN},
     [TLSAGENT_SESSION_SET_CONTEXT] = {SESSION, "SetContext", &TLA_SESSION_SET_CONTEXT, &TLA_EMPTY, NEVER, PLAIN},
     [TLSAGENT_SESSION_EXPORT_KEYING_MATERIAL] = {SESSION, "ExportKeyingMaterial", &TLA_SESSION_EXPORT_KEYING_MATERIAL,
                                                  &TLA_SESSION_EXPORT_KEYING_MATERIAL_REPLY,

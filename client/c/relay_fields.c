@@ -15,17 +15,12 @@ static MESSAGE(TLA_TARGET, TARGET);
 
 #define T struct tlsagent_relay_listen_request
 static const struct tla_field LISTEN[] = {
-    FIELD(1, NUMBER, context),
-    FIELD(2, NUMBER, role),
-    FIELD(3, FD, fd),
-    WITHIN(4, to, TLA_TARGET),
-    FIELD(5, TEXT, server_name),
-    FIELD(6, BOOL, proxy_protocol),
-    FIELD(7, NUMBER, handshake_seconds),
-    FIELD(8, NUMBER, idle_seconds),
-    FIELD(9, NUMBER, total_seconds),
-    FIELD(10, NUMBER, max_connections),
-    FIELD(11, BOOL, keep_ends),
+    FIELD(1, NUMBER, context),           FIELD(2, NUMBER, role),
+    FD_OR_TOKEN(3, fd, fd_token),        WITHIN(4, to, TLA_TARGET),
+    FIELD(5, TEXT, server_name),         FIELD(6, BOOL, proxy_protocol),
+    FIELD(7, NUMBER, handshake_seconds), FIELD(8, NUMBER, idle_seconds),
+    FIELD(9, NUMBER, total_seconds),     FIELD(10, NUMBER, max_connections),
+    FIELD(11, BOOL, keep_ends),          FIELD(12, BYTES, fd_token),
 };
 MESSAGE(TLA_RELAY_LISTEN, LISTEN);
 #undef T

@@ -10,7 +10,7 @@ static MESSAGE(TLA_FEED, FEED);
 static const struct tla_field MEMORY_TRANSPORT[] = {WITHIN(1, feed, TLA_FEED)};
 static MESSAGE(TLA_MEMORY_TRANSPORT, MEMORY_TRANSPORT);
 
-static const struct tla_field FD_TRANSPORT[] = {FIELD(1, FD, fd)};
+static const struct tla_field FD_TRANSPORT[] = {FD_OR_TOKEN(1, fd, token), FIELD(2, BYTES, token)};
 static MESSAGE(TLA_FD_TRANSPORT, FD_TRANSPORT);
 
 static const struct tla_field DIAL_TRANSPORT[] = {FIELD(1, TEXT, host), FIELD(2, NUMBER, port)};
@@ -96,18 +96,28 @@ static MESSAGE(TLA_PEER, PEER);
 
 #define T struct tlsagent_relay_options
 static const struct tla_field RELAY_OPTIONS[] = {
-    FIELD(1, NUMBER, idle_seconds),
-    FIELD(2, NUMBER, total_seconds),
-    FIELD(3, BOOL, forget),
-    FIELD(4, NUMBER, kernel_tls),
+    FIELD(1, NUMBER, idle_seconds), FIELD(2, NUMBER, total_seconds), FIELD(3, BOOL, forget),
+    FIELD(4, NUMBER, kernel_tls),   FIELD(5, BOOL, by_token),
 };
 static MESSAGE(TLA_RELAY_OPTIONS, RELAY_OPTIONS);
 #undef T
 
 #define T struct tlsagent_session_relay_reply
-static const struct tla_field RELAY_REPLY[] = {FIELD(1, FD, fd), FIELD(2, BOOL, kernel_tls),
-                                               FIELD(3, TEXT, kernel_tls_why)};
+static const struct tla_field RELAY_REPLY[] = {
+    FD_OR_TOKEN(1, fd, token),
+    FIELD(2, BOOL, kernel_tls),
+    FIELD(3, TEXT, kernel_tls_why),
+    FIELD(4, BYTES, token),
+};
 MESSAGE(TLA_SESSION_RELAY_REPLY, RELAY_REPLY);
+#undef T
+
+#define T struct tlsagent_session_descriptor_token_reply
+static const struct tla_field DESCRIPTOR_TOKEN_REPLY[] = {
+    FIELD(1, BYTES, token),
+    FIELD(2, NUMBER, milliseconds),
+};
+MESSAGE(TLA_SESSION_DESCRIPTOR_TOKEN_REPLY, DESCRIPTOR_TOKEN_REPLY);
 #undef T
 
 #define T struct tlsagent_session_connect_request
@@ -277,7 +287,7 @@ MESSAGE(TLA_SESSION_SHARED_CIPHERS_REPLY, SHARED_CIPHERS_REPLY);
 #define T struct tlsagent_session_relay_request
 static const struct tla_field RELAY[] = {
     FIELD(1, NUMBER, session), FIELD(2, NUMBER, idle_seconds), FIELD(3, NUMBER, total_seconds),
-    FIELD(4, BOOL, forget),    FIELD(5, NUMBER, kernel_tls),
+    FIELD(4, BOOL, forget),    FIELD(5, NUMBER, kernel_tls),   FIELD(6, BOOL, by_token),
 };
 MESSAGE(TLA_SESSION_RELAY, RELAY);
 #undef T

@@ -258,9 +258,10 @@ struct tlsagent_bytes {
 
 // enum tlsagent_source says where a material's bytes are.
 enum tlsagent_source {
-  TLSAGENT_SOURCE_NONE = 0,  // not given
-  TLSAGENT_SOURCE_DATA = 1,  // in data
-  TLSAGENT_SOURCE_FD = 2,    // in the regular file fd, read from its start to its end
+  TLSAGENT_SOURCE_NONE = 0,      // not given
+  TLSAGENT_SOURCE_DATA = 1,      // in data
+  TLSAGENT_SOURCE_FD = 2,        // in the regular file fd, read from its start to its end
+  TLSAGENT_SOURCE_FD_TOKEN = 3,  // the same, of one that waits under fd_token
 };
 
 // struct tlsagent_material is a certificate, a key, a list: bytes or an open file of them. A
@@ -271,6 +272,7 @@ struct tlsagent_material {
   enum tlsagent_source source;
   struct tlsagent_bytes data;
   int fd;
+  struct tlsagent_bytes fd_token;  // tlsagent_session_descriptor_token()
 };
 
 // tlsagent_bytes_of views len bytes at data.
@@ -281,13 +283,14 @@ static inline struct tlsagent_bytes tlsagent_bytes_of(const void *data, size_t l
 
 // tlsagent_material_data is material made of len bytes at data.
 static inline struct tlsagent_material tlsagent_material_data(const void *data, size_t len) {
-  struct tlsagent_material material = {TLSAGENT_SOURCE_DATA, {(const uint8_t *)data, len}, 0};
+  struct tlsagent_material material = {
+      TLSAGENT_SOURCE_DATA, {(const uint8_t *)data, len}, 0, {NULL, 0}};
   return material;
 }
 
 // tlsagent_material_fd is material read from the open file fd, which stays the caller's.
 static inline struct tlsagent_material tlsagent_material_fd(int fd) {
-  struct tlsagent_material material = {TLSAGENT_SOURCE_FD, {NULL, 0}, fd};
+  struct tlsagent_material material = {TLSAGENT_SOURCE_FD, {NULL, 0}, fd, {NULL, 0}};
   return material;
 }
 
@@ -731,24 +734,30 @@ struct tlsagent_transport {
   int fd;                     // FD: a connected stream socket; the daemon gets a duplicate
   const char *host;           // DIAL
   uint32_t port;              // DIAL: 1 to 65535
+  // FD: not empty, the socket waits under this token (tlsagent_session_descriptor_token()), and fd
+  // doesn't count.
+  struct tlsagent_bytes token;
 };
 
 // tlsagent_over_memory is the memory path. struct tlsagent_memory is easier.
 static inline struct tlsagent_transport tlsagent_over_memory(void) {
-  struct tlsagent_transport transport = {TLSAGENT_PATH_MEMORY, {{NULL, 0}, false}, 0, NULL, 0};
+  struct tlsagent_transport transport = {
+      TLSAGENT_PATH_MEMORY, {{NULL, 0}, false}, 0, NULL, 0, {NULL, 0}};
   return transport;
 }
 
 // tlsagent_over_fd is the socket path over fd, which stays the caller's, open or closed. While the
 // session lives, nobody else must read from or write to that socket.
 static inline struct tlsagent_transport tlsagent_over_fd(int fd) {
-  struct tlsagent_transport transport = {TLSAGENT_PATH_FD, {{NULL, 0}, false}, fd, NULL, 0};
+  struct tlsagent_transport transport = {TLSAGENT_PATH_FD, {{NULL, 0}, false}, fd, NULL, 0,
+                                         {NULL, 0}};
   return transport;
 }
 
 // tlsagent_over_dial is the socket path over a TCP connection that the daemon makes.
 static inline struct tlsagent_transport tlsagent_over_dial(const char *host, uint32_t port) {
-  struct tlsagent_transport transport = {TLSAGENT_PATH_DIAL, {{NULL, 0}, false}, 0, host, port};
+  struct tlsagent_transport transport = {TLSAGENT_PATH_DIAL, {{NULL, 0}, false}, 0, host, port,
+                                         {NULL, 0}};
   return transport;
 }
 
@@ -851,6 +860,7 @@ struct tlsagent_relay_options {
   uint32_t total_seconds;  // after which it ends in any case; 0: never
   bool forget;             // the session is closed by itself when the relay has ended
   enum tlsagent_kernel_tls kernel_tls;
+  bool by_token;  // the descriptor waits under a token instead of coming with the reply
 };
 
 // struct tlsagent_session_relay_reply has the descriptor.
@@ -858,7 +868,8 @@ struct tlsagent_session_relay_reply {
   int fd;           // the caller's to close, close-on-exec; tlsagent_free() leaves it open
   bool kernel_tls;  // whether the kernel does the records and fd is the connection's own socket:
                     // read it by tlsagent_kernel_tls_read(), end it by tlsagent_kernel_tls_finish()
-  const char *kernel_tls_why;  // why it doesn't, when that was wished; else empty
+  const char *kernel_tls_why;   // why it doesn't, when that was wished; else empty
+  struct tlsagent_bytes token;  // by_token: what the descriptor waits under, and fd is -1
 };
 
 // struct tlsagent_session_connect_request asks for a client session.
@@ -1066,6 +1077,7 @@ struct tlsagent_session_relay_request {
   uint32_t total_seconds;
   bool forget;
   enum tlsagent_kernel_tls kernel_tls;  // for sessions that were opened with that wish
+  bool by_token;
 };
 
 // tlsagent_session_relay turns an established session of the socket path into a relay: plaintext by
@@ -1092,6 +1104,19 @@ TLSAGENT_API TLSAGENT_MUST_CHECK enum tlsagent_state tlsagent_kernel_tls_read(
 // in error->tls.os_errno, and can be tried again.
 TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_kernel_tls_finish(int fd,
                                                                  struct tlsagent_error *error);
+
+// struct tlsagent_session_descriptor_token_reply has a token, good once.
+struct tlsagent_session_descriptor_token_reply {
+  struct tlsagent_bytes token;  // 16 bytes. A secret
+  uint32_t milliseconds;        // how long it is good for
+};
+
+// tlsagent_session_descriptor_token makes a token by which one descriptor can come to the daemon
+// beside calls, as gRPC's clients need it; here descriptors come with calls, without one. How one
+// is put under it, session.proto says.
+TLSAGENT_API TLSAGENT_MUST_CHECK bool tlsagent_session_descriptor_token(
+    struct tlsagent_client *client, struct tlsagent_session_descriptor_token_reply **out,
+    uint32_t timeout_ms, struct tlsagent_error *error);
 
 // struct tlsagent_session_wait_end_reply is how a relay ended.
 struct tlsagent_session_wait_end_reply {
@@ -1257,6 +1282,7 @@ struct tlsagent_relay_listen_request {
   uint32_t total_seconds;      // after which one ends in any case; 0: never
   uint32_t max_connections;    // at a time; 0: what the limit of sessions allows
   bool keep_ends;              // for tlsagent_relay_next()
+  struct tlsagent_bytes fd_token;  // not empty: the socket waits under this token; fd doesn't count
 };
 
 // struct tlsagent_relay_listen_reply has its handle.
@@ -1701,10 +1727,11 @@ enum tlsagent_method {
   TLSAGENT_SESSION_SHARED_CIPHERS,  // tlsagent_handle_request
   TLSAGENT_SESSION_CLOSE,           // tlsagent_handle_request; replies tlsagent_empty
   TLSAGENT_RELAY_LISTEN,
-  TLSAGENT_RELAY_DESCRIBE,  // tlsagent_handle_request
-  TLSAGENT_RELAY_NEXT,      // tlsagent_handle_request
-  TLSAGENT_RELAY_CLOSE,     // tlsagent_handle_request; replies tlsagent_empty
-  TLSAGENT_METHODS,         // how many there are
+  TLSAGENT_RELAY_DESCRIBE,            // tlsagent_handle_request
+  TLSAGENT_RELAY_NEXT,                // tlsagent_handle_request
+  TLSAGENT_RELAY_CLOSE,               // tlsagent_handle_request; replies tlsagent_empty
+  TLSAGENT_SESSION_DESCRIPTOR_TOKEN,  // tlsagent_empty
+  TLSAGENT_METHODS,                   // how many there are
 };
 
 // tlsagent_done is called once for each submitted call, when it is over. ok and reply are what

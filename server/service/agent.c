@@ -83,7 +83,8 @@ static size_t list_capabilities(struct capability *out) {
   const char *no_kernel_tls = why_no_kernel_tls();
   const struct capability list[] = {
       {"ttrpc", true, "descriptors come and go with calls"},
-      {"grpc", true, "HTTP/2 without TLS, on the same socket; no descriptors"},
+      {"grpc", true, "HTTP/2 without TLS, on the same socket; descriptors by token"},
+      {"descriptor_tokens", true, "descriptors beside the calls, on connections of their own"},
       {"memory", true, "ciphertext by calls"},
       {"fd", true, "ciphertext by a descriptor passed with the call"},
       {"dial", dial, dial ? "to targets of --allow-dial" : "start tlsagentd with --allow-dial"},

@@ -129,10 +129,12 @@ static const char *why_refused(enum status_code code) {
 static bool read_directory(struct call *call, const Tlsagent__V1__Material *from,
                            struct tls_directory *out, struct refusal *refusal) {
   int fd = -1;
-  if (from->source_case != TLSAGENT__V1__MATERIAL__SOURCE_FD ||
-      !status_ok(call_take_fd(call, from->fd, &fd))) {
-    refusal_set(refusal, STATUS_INVALID_ARGUMENT,
-                "an entry of trust.directories is no descriptor that came with the call");
+  if (from->source_case != TLSAGENT__V1__MATERIAL__SOURCE_FD &&
+      from->source_case != TLSAGENT__V1__MATERIAL__SOURCE_FD_TOKEN) {
+    refusal_set(refusal, STATUS_INVALID_ARGUMENT, "an entry of trust.directories is no descriptor");
+    return false;
+  }
+  if (!take_material_descriptor(call, from, &fd, refusal)) {
     return false;
   }
   status_t made = directory_new(fd, client_peer(call_client(call))->uid, out);

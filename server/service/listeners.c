@@ -7,6 +7,7 @@
 #include "server/front/front.h"
 #include "server/ring/closer.h"
 #include "server/service/convert.h"
+#include "server/service/descriptors.h"
 #include "server/service/relay.h"
 
 enum { HANDSHAKE_SECONDS = 10, ENDS_MAX = 256 };
@@ -139,10 +140,10 @@ static bool is_listening_stream(int fd) {
          getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens != 0;
 }
 
-static bool take_listener(struct call *call, uint32_t index, int *out) {
-  if (!status_ok(call_take_fd(call, index, out))) {
-    call_fail(call, STATUS_INVALID_ARGUMENT,
-              "no descriptor of that index came with the call: pass it by SCM_RIGHTS");
+static bool take_listener(struct call *call, const Tlsagent__V1__ListenRequest *from, int *out) {
+  struct refusal refusal = {0};
+  if (!take_descriptor(call, from->fd, from->fd_token, out, &refusal)) {
+    call_fail(call, refusal.code, "%s", refusal.text);
     return false;
   }
   if (!is_listening_stream(*out)) {
@@ -208,7 +209,7 @@ void relay_listen(struct call *call, const ProtobufCMessage *request) {
     return;
   }
   config.place = place_at_desk(call, from->context);
-  if (check_context(call, &config) && take_listener(call, from->fd, &config.fd)) {
+  if (check_context(call, &config) && take_listener(call, from, &config.fd)) {
     start_front(call, &config);
   }
   tls_context_unref(config.context);

@@ -6,6 +6,18 @@
 
 #include "server/ring/closer.h"
 #include "server/service/convert.h"
+#include "server/service/descriptors.h"
+
+// ---------------------------------------------------------------------------------------------
+// Descriptors
+
+bool take_material_descriptor(struct call *call, const Tlsagent__V1__Material *material, int *out,
+                              struct refusal *refusal) {
+  const ProtobufCBinaryData none = {0};
+  return material->source_case == TLSAGENT__V1__MATERIAL__SOURCE_FD_TOKEN
+             ? take_descriptor_by_token(call, material->fd_token, out, refusal)
+             : take_descriptor(call, material->fd, none, out, refusal);
+}
 
 // ---------------------------------------------------------------------------------------------
 // Files. A worker can't wait for what a pipe, a socket or a terminal may bring some day; nor for a
@@ -68,11 +80,10 @@ static struct slice read_file(struct call *call, int fd, struct refusal *refusal
   return read_whole(call, fd, (size_t)found.st_size, refusal);
 }
 
-static struct slice read_descriptor(struct call *call, uint32_t index, struct refusal *refusal) {
+static struct slice read_descriptor(struct call *call, const Tlsagent__V1__Material *material,
+                                    struct refusal *refusal) {
   int fd = -1;
-  if (!status_ok(call_take_fd(call, index, &fd))) {
-    refusal_set(refusal, STATUS_INVALID_ARGUMENT,
-                "no descriptor of a material's index came with the call, or it stands there twice");
+  if (!take_material_descriptor(call, material, &fd, refusal)) {
     return slice_of(NULL, 0);
   }
   struct slice data = slice_of(NULL, 0);
@@ -105,9 +116,10 @@ struct slice read_material(struct call *call, const Tlsagent__V1__Material *mate
       }
       return slice_of_binary(material->data);
     case TLSAGENT__V1__MATERIAL__SOURCE_FD:
-      return read_descriptor(call, material->fd, refusal);
+    case TLSAGENT__V1__MATERIAL__SOURCE_FD_TOKEN:
+      return read_descriptor(call, material, refusal);
     default:
-      refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a material has neither data nor fd");
+      refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a material has neither data nor a descriptor");
       return none;
   }
 }

@@ -17,6 +17,11 @@ extern "C" {
 // lie on a file system that he serves himself.
 bool may_pass_files(uid_t uid);
 
+// take_material_descriptor gives the descriptor of a material whose source is one; as
+// take_descriptor.
+bool take_material_descriptor(struct call *call, const Tlsagent__V1__Material *material, int *out,
+                              struct refusal *refusal);
+
 // read_material gives the bytes of a material, in the request or in the call's arena. None of one
 // that is absent (NULL).
 struct slice read_material(struct call *call, const Tlsagent__V1__Material *material,

@@ -72,6 +72,7 @@ static const struct method methods[] = {
     {SESSION, "SharedCiphers", REQUEST(shared_ciphers), session_shared_ciphers, METHOD_UNARY},
     {SESSION, "SetContext", REQUEST(set_context), session_set_context, METHOD_UNARY},
     {SESSION, "Relay", REQUEST(relay), session_begin_relay, METHOD_UNARY},
+    {SESSION, "DescriptorToken", REQUEST(descriptor_token), session_descriptor_token, METHOD_UNARY},
     {SESSION, "WaitEnd", REQUEST(wait_end), session_wait_end, METHOD_UNARY},
     {SESSION, "Stream", REQUEST(stream), session_stream, METHOD_BOTH_SEND},
     {SESSION, "Decisions", REQUEST(decisions), session_decisions, METHOD_BOTH_SEND},

@@ -4,6 +4,7 @@
 #include "server/base/counters.h"
 #include "server/ring/closer.h"
 #include "server/service/convert.h"
+#include "server/service/descriptors.h"
 #include "server/service/operation.h"
 #include "server/service/relay.h"
 
@@ -33,7 +34,7 @@ struct opening {
   struct tls_context *context;  // a reference
   struct session_config config;
   struct desk_place place;
-  uint32_t fd_index;
+  const Tlsagent__V1__FdTransport *fd;
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ static void read_transport(struct opening *opening, const Tlsagent__V1__Transpor
       break;
     case TLSAGENT__V1__TRANSPORT__PATH_FD:
       opening->config.path = SESSION_FD;
-      opening->fd_index = transport->fd->fd;
+      opening->fd = transport->fd;
       break;
     case TLSAGENT__V1__TRANSPORT__PATH_DIAL:
       read_dial(opening, transport->dial, refusal);
@@ -113,10 +114,10 @@ static bool is_connected_stream(int fd) {
 
 static bool take_socket(struct opening *opening) {
   struct call *call = opening->operation.call;
-  int fd = 0;
-  if (!status_ok(call_take_fd(call, opening->fd_index, &fd))) {
-    call_fail(call, STATUS_INVALID_ARGUMENT,
-              "no descriptor of that index came with the call: pass it by SCM_RIGHTS");
+  struct refusal refusal = {0};
+  int fd = -1;
+  if (!take_descriptor(call, opening->fd->fd, opening->fd->token, &fd, &refusal)) {
+    call_fail(call, refusal.code, "%s", refusal.text);
     return false;
   }
   if (!is_connected_stream(fd)) {
@@ -251,7 +252,7 @@ static void start_opening(struct opening *opening, uint64_t context,
 // False: the call has been failed, and the session is gone. That comes first: the operation goes
 // with the call.
 static bool relay_if_done(struct operation *operation, struct begun_relay *out) {
-  out->fd = -1;
+  *out = (struct begun_relay){.fd = -1};
   if (operation->relay == NULL || operation->op.result != ENGINE_DONE) {
     return true;
   }
@@ -277,7 +278,7 @@ static void read_relay(struct opening *opening, const Tlsagent__V1__RelayOptions
   if (opening->config.path == SESSION_MEMORY) {
     refusal_set(refusal, STATUS_INVALID_ARGUMENT, "a relay is for the socket path");
   }
-  if (relay != NULL && !call_carries_fds(opening->operation.call)) {
+  if (!relay->by_token && !call_carries_fds(opening->operation.call)) {
     refusal_set(refusal, STATUS_FAILED_PRECONDITION, RELAY_NOT_CARRIED);
   }
 }
@@ -294,7 +295,7 @@ static void respond_connect(struct operation *operation) {
   response.peer = describe_peer(call, operation->session, operation->decode_peer);
   struct begun_relay relayed;
   if (relay_if_done(operation, &relayed)) {
-    response.relay = relayed.fd < 0 ? NULL : &relayed.response;
+    response.relay = relayed.begun ? &relayed.response : NULL;
     reply_with_fd(call, &response, relayed.fd);
   }
 }
@@ -361,7 +362,7 @@ static void respond_accept(struct operation *operation) {
   response.peer = describe_peer(call, operation->session, operation->decode_peer);
   struct begun_relay relayed;
   if (relay_if_done(operation, &relayed)) {
-    response.relay = relayed.fd < 0 ? NULL : &relayed.response;
+    response.relay = relayed.begun ? &relayed.response : NULL;
     reply_with_fd(call, &response, relayed.fd);
   }
 }

@@ -10,6 +10,7 @@
 #include "proto/tlsagent/v1/session.pb-c.h"
 #include "server/base/clock.h"
 #include "server/front/front.h"
+#include "server/rpc/deposit.h"
 #include "server/service/service.h"
 #include "server/session/desk.h"
 #include "server/session/session.h"
@@ -98,6 +99,7 @@ HANDLER(session_update_keys);
 HANDLER(session_shared_ciphers);
 HANDLER(session_set_context);
 HANDLER(session_begin_relay);
+HANDLER(session_descriptor_token);
 HANDLER(session_wait_end);
 HANDLER(session_stream);
 HANDLER(session_decisions);

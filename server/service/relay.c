@@ -10,6 +10,7 @@
 
 #include "server/ring/closer.h"
 #include "server/service/convert.h"
+#include "server/service/descriptors.h"
 #include "server/service/visit.h"
 #include "server/session/handover.h"
 
@@ -158,9 +159,9 @@ static bool hand_over_if_wished(struct call *call, struct session *session,
 
 // ---------------------------------------------------------------------------------------------
 
-bool begin_relay(struct call *call, struct session *session, uint64_t handle,
-                 const Tlsagent__V1__RelayOptions *options, struct begun_relay *out) {
-  *out = (struct begun_relay){.fd = -1, .response = TLSAGENT__V1__RELAY_RESPONSE__INIT};
+// By the kernel or by a relay, with a descriptor for the answer.
+static bool begin_with_answer(struct call *call, struct session *session, uint64_t handle,
+                              const Tlsagent__V1__RelayOptions *options, struct begun_relay *out) {
   struct forgetter *forgetter = options->forget ? forgetter_new(call, handle) : NULL;
   if (options->forget && forgetter == NULL) {
     return fail_beginning(out, status_of(STATUS_RESOURCE_EXHAUSTED));
@@ -173,7 +174,36 @@ bool begin_relay(struct call *call, struct session *session, uint64_t handle,
   if (forgetter != NULL) {
     session_await_end(session, &forgetter->waiter);
   }
+  out->begun = true;
   return true;
+}
+
+// The token is made first: a relay that can't be had is none to begin.
+static bool begin_with_token(struct call *call, struct session *session, uint64_t handle,
+                             const Tlsagent__V1__RelayOptions *options, struct begun_relay *out) {
+  struct refusal refusal = {0};
+  uint8_t *token = arena_bytes(call_arena(call), DEPOSIT_TOKEN_BYTES);
+  if (token == NULL) {
+    return fail(out, STATUS_RESOURCE_EXHAUSTED, "no memory for the call");
+  }
+  if (!make_token(call, DEPOSIT_OUT, token, &refusal)) {
+    return fail(out, refusal.code, "%s", refusal.text);
+  }
+  if (!begin_with_answer(call, session, handle, options, out)) {
+    deposit_drop(call, token);
+    return false;
+  }
+  deposit_leave(call, token, out->fd);
+  out->fd = -1;
+  out->response.token = binary_of(slice_of(token, DEPOSIT_TOKEN_BYTES));
+  return true;
+}
+
+bool begin_relay(struct call *call, struct session *session, uint64_t handle,
+                 const Tlsagent__V1__RelayOptions *options, struct begun_relay *out) {
+  *out = (struct begun_relay){.fd = -1, .response = TLSAGENT__V1__RELAY_RESPONSE__INIT};
+  return options->by_token ? begin_with_token(call, session, handle, options, out)
+                           : begin_with_answer(call, session, handle, options, out);
 }
 
 static void respond_relay(struct call *call, struct visit *visit) {
@@ -183,6 +213,7 @@ static void respond_relay(struct call *call, struct visit *visit) {
   options.total_seconds = from->total_seconds;
   options.forget = from->forget;
   options.kernel_tls = from->kernel_tls;
+  options.by_token = from->by_token;
   struct begun_relay relay;
   if (begin_relay(call, visit->session, from->session, &options, &relay)) {
     reply_with_fd(call, &relay.response, relay.fd);
@@ -195,7 +226,7 @@ void session_begin_relay(struct call *call, const ProtobufCMessage *request) {
   const Tlsagent__V1__RelayRequest *from = (const Tlsagent__V1__RelayRequest *)request;
   struct refusal refusal = {0};
   check_kernel_tls(from->kernel_tls, &refusal);
-  if (!call_carries_fds(call)) {
+  if (!from->by_token && !call_carries_fds(call)) {
     refusal_set(&refusal, STATUS_FAILED_PRECONDITION, RELAY_NOT_CARRIED);
   }
   if (refused(&refusal)) {

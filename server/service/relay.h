@@ -18,7 +18,8 @@ void check_kernel_tls(Tlsagent__V1__KernelTls wish, struct refusal *refusal);
 
 // What became of a wish for a relay.
 struct begun_relay {
-  int fd;  // for the client; -1: there is none
+  bool begun;
+  int fd;  // for the client, with the answer; -1: it waits under a token, or there is none
   Tlsagent__V1__RelayResponse response;
   enum status_code code;  // why there is none, for the caller to fail the call with
   char why[400];
@@ -33,8 +34,7 @@ bool begin_relay(struct call *call, struct session *session, uint64_t handle,
 // (FAILED_PRECONDITION).
 #define RELAY_NOT_CARRIED                                                                    \
   "a relay's answer is a descriptor, which only ttrpc on a Unix socket carries: ask for it " \
-  "there, "                                                                                  \
-  "with this client's token"
+  "there, with this client's token, or set by_token and fetch it on the Unix socket"
 
 // convert_end tells how a relay ended, in the arena; NULL when that is exhausted.
 Tlsagent__V1__WaitEndResponse *convert_end(struct arena *arena, const struct relay_end *end);

@@ -342,6 +342,29 @@ class Sizes(LimitTest):
             self.assertEqual(slow.recv(1), b"")
         goes_on()
 
+    @about("descriptor_tokens", "descriptor_tokens_per_owner")
+    @each(name=("descriptor_tokens", "descriptor_tokens_per_owner"))
+    def test_descriptor_tokens(self, name):
+        self.start(f"{name}=3")
+        for _ in range(3):
+            self.rpc.session.DescriptorToken()
+        self.assertExhausted(name, self.rpc.session.DescriptorToken)
+        self.rpc.close()
+        self.rpc = self.client()
+        timing.eventually(self.gets_a_token, "they are gone with their client")
+
+    def gets_a_token(self):
+        try:
+            return bool(self.rpc.session.DescriptorToken().token)
+        except RpcError:
+            return False
+
+    @about("descriptor_token_millis")
+    def test_descriptor_token_millis(self):
+        self.start("descriptor_token_millis=200", "descriptor_tokens=1")
+        self.assertEqual(self.rpc.session.DescriptorToken().milliseconds, 200)
+        timing.eventually(self.gets_a_token, "the first has expired")
+
     @about("request_bytes", "request_bytes_per_owner")
     @each(name=("request_bytes", "request_bytes_per_owner"))
     def test_request_bytes(self, name):

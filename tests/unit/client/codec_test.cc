@@ -207,8 +207,11 @@ class Generator {
   ProtobufCMessage *Make(const ProtobufCMessageDescriptor *descriptor) {
     auto *message = static_cast<ProtobufCMessage *>(calloc(1, descriptor->sizeof_message));
     descriptor->message_init(message);
+    const bool by_token = Flip();
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
-      Fill(message, descriptor->fields[i]);
+      if (!IsOtherWay(*descriptor, descriptor->fields[i], by_token)) {
+        Fill(message, descriptor->fields[i]);
+      }
     }
     return message;
   }
@@ -227,6 +230,21 @@ class Generator {
     return std::string(field.name) == "fd" && field.type == PROTOBUF_C_TYPE_UINT32;
   }
 
+  static bool IsToken(const ProtobufCFieldDescriptor &field) {
+    const std::string name = field.name;
+    return (field.flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 &&
+           (name == "token" || name == "fd_token");
+  }
+
+  // Where a token can stand for a descriptor, one of the two is there.
+  static bool IsOtherWay(const ProtobufCMessageDescriptor &message,
+                         const ProtobufCFieldDescriptor &field, bool by_token) {
+    const ProtobufCFieldDescriptor *fd =
+        protobuf_c_message_descriptor_get_field_by_name(&message, "fd");
+    const bool alone = fd == nullptr || (fd->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0;
+    return !alone && ((IsFd(field) && by_token) || (IsToken(field) && !by_token));
+  }
+
   void Fill(ProtobufCMessage *message, const ProtobufCFieldDescriptor &field) {
     auto *base = reinterpret_cast<char *>(message);
     auto *quantifier = reinterpret_cast<uint32_t *>(base + field.quantifier_offset);
@@ -235,7 +253,8 @@ class Generator {
         return;
       }
       *quantifier = field.id;
-    } else if (field.label != PROTOBUF_C_LABEL_REPEATED && !IsFd(field) && Flip()) {
+    } else if (field.label != PROTOBUF_C_LABEL_REPEATED && !IsFd(field) && !IsToken(field) &&
+               Flip()) {
       return;
     }
     if (field.label == PROTOBUF_C_LABEL_REPEATED) {

@@ -70,6 +70,12 @@ Way &Way::Fd(uint32_t index) {
   return *this;
 }
 
+Way &Way::Token(const std::string &token) {
+  token_ = token;
+  fd_.token = Binary(token_);
+  return Fd(77);  // which doesn't count
+}
+
 Way &Way::Dial(const std::string &host, uint32_t port) {
   host_ = host;
   dial_.host = (char *)host_.c_str();
@@ -100,10 +106,14 @@ static struct sockaddr_un AddressOf(const std::string &path) {
   return address;
 }
 
-Client::Client(const std::string &path) : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+static int ConnectTo(const std::string &path) {
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct sockaddr_un address = AddressOf(path);
-  EXPECT_EQ(0, connect(fd_, (struct sockaddr *)&address, sizeof(address)));
+  EXPECT_EQ(0, connect(fd, (struct sockaddr *)&address, sizeof(address)));
+  return fd;
 }
+
+Client::Client(const std::string &path) : fd_(ConnectTo(path)) {}
 
 void Client::Disconnect() {
   if (fd_ >= 0) {
@@ -448,6 +458,43 @@ void Sockets::CloseOurs() {
     close(fds_[0]);
     fds_[0] = -1;
   }
+}
+
+static void AppendHex(std::string *out, const std::string &bytes) {
+  static const char digits[] = "0123456789abcdef";
+  for (unsigned char byte : bytes) {
+    *out += digits[byte >> 4];
+    *out += digits[byte & 15];
+  }
+}
+
+std::string SayLine(const std::string &path, const std::string &verb, const std::string &token,
+                    int *fd) {
+  alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  std::string line = "TOKEN " + verb + " ";
+  AppendHex(&line, token);
+  line += "\n";
+  char answer[600];
+  struct iovec part = {&line[0], line.size()};
+  struct msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = verb == "put" ? control : nullptr;
+  message.msg_controllen = verb == "put" ? sizeof(control) : 0;
+  struct cmsghdr *header = (struct cmsghdr *)(void *)control;
+  *header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+  memcpy(CMSG_DATA(header), fd, sizeof(int));
+  int sock = ConnectTo(path);
+  EXPECT_EQ((ssize_t)line.size(), sendmsg(sock, &message, MSG_NOSIGNAL));
+  part = {answer, sizeof(answer)};
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  ssize_t n = recvmsg(sock, &message, MSG_CMSG_CLOEXEC);
+  close(sock);
+  if (verb == "get" && CMSG_FIRSTHDR(&message) != nullptr) {
+    memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+  }
+  return std::string(answer, n < 0 ? 0 : (size_t)n);
 }
 
 int ListenTcp(uint16_t *port) {

@@ -131,6 +131,8 @@ METHOD("SessionService", "SharedCiphers", SharedCiphersRequest, SharedCiphersRes
 METHOD("SessionService", "SetContext", SetContextRequest, SetContextResponse, set_context_request,
        set_context_response);
 METHOD("SessionService", "Relay", RelayRequest, RelayResponse, relay_request, relay_response);
+METHOD("SessionService", "DescriptorToken", DescriptorTokenRequest, DescriptorTokenResponse,
+       descriptor_token_request, descriptor_token_response);
 METHOD("SessionService", "WaitEnd", WaitEndRequest, WaitEndResponse, wait_end_request,
        wait_end_response);
 METHOD("RelayService", "Listen", ListenRequest, ListenResponse, listen_request, listen_response);
@@ -173,6 +175,7 @@ class Way {
   Way(const Way &) = delete;
   Way &Memory(const std::string &feed = "", bool eof = false);
   Way &Fd(uint32_t index = 0);
+  Way &Token(const std::string &token);
   Way &Dial(const std::string &host, uint32_t port);
   V1(Transport) * get() {
     return &transport_;
@@ -181,6 +184,7 @@ class Way {
  private:
   std::string feed_data_;
   std::string host_;
+  std::string token_;
   V1(Feed) feed_;
   V1(MemoryTransport) memory_;
   V1(FdTransport) fd_;
@@ -349,6 +353,11 @@ class Sockets {
   int fds_[2];
 };
 int ListenTcp(uint16_t *port);
+
+// Says the line that puts a descriptor under a token, or gets one, on a connection of its own.
+// Gives what is answered; a descriptor that came goes to *fd.
+std::string SayLine(const std::string &path, const std::string &verb, const std::string &token,
+                    int *fd);
 size_t NumOpenFds();
 
 // ---------------------------------------------------------------------------------------------
