@@ -5,16 +5,21 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import unittest
 
 import daemon
+import grpc_client
 import peers
 import pki
 import relays
+import session as sessions
 import timing
 from e2e import E2ETest
+from tlsagent.v1 import session_pb2
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 README = "README.md"
@@ -173,6 +178,21 @@ class Examples(E2ETest):
     def test_grpc(self):
         self.installed.write("fetch_grpc.py", program("fetch_grpc.py"))
         self.each_outcome(script("G=PREFIX"))
+
+    def test_descriptors_beside_grpc(self):
+        """The block that passes one, and fetches a relay's end, with what a client around it would have."""
+        block, = (block for block in blocks("python") if block.startswith("def say("))
+        with peers.server("python", pki.server("ecdsa")) as server, grpc_client.Client(self.daemon.path) as client, \
+                server.connect() as sock:
+            request = session_pb2.ConnectRequest(context=sessions.context(client, "client", trust=[pki.root()]), server_name=pki.HOST)
+            token = client.session.DescriptorToken().token
+            request.transport.fd.token, request.relay.by_token = token, True
+            names = {"socket": socket, "sys": sys, "path": self.daemon.path, "token": token, "sock": sock, "request": request,
+                     "sessions": client.session}
+            exec(compile(block, "docs/GRPC.md", "exec"), names)
+            with names["plain"] as plain:
+                plain.settimeout(timing.PATIENCE)
+                server.talk(relays.Plain(plain))
 
     def test_shell(self):
         for name, content in (("cert.pem", pki.server("ecdsa").chain), ("key.pem", pki.server("ecdsa").key)):
