@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "tests/unit/rpc/rpc_fixture.h"
 
 namespace {
@@ -162,6 +165,15 @@ TEST_F(Deposits, DoTheyExpireWhoeverMadeThem) {
   EXPECT_EQ(0, client.Call(Id(), {"Echo"}).code);
 }
 
+TEST_F(Deposits, DoesEachExpireThoughItsTimerWasSetForAnOlderOne) {
+  limits_.descriptor_token_millis = 200;
+  Client client = Connect();
+  Make(client);
+  usleep(100000);
+  Make(client);
+  EXPECT_TRUE(NoneLeft());
+}
+
 TEST_F(Deposits, IsWhatWasPutThereClosedWhenItExpires) {
   limits_.descriptor_token_millis = 2000;
   Client client = Connect();
@@ -200,6 +212,36 @@ TEST_F(Deposits, IsOneThatWasDroppedGoneAtOnce) {
   }
   EXPECT_TRUE(NoneLeft());
   EXPECT_TRUE(Eventually([open] { return NumOpenFds() <= open; }));
+}
+
+// Clients that end while others put, fetch and take, and all of it expires at any moment.
+TEST_F(Deposits, IsACrowdBorne) {
+  limits_.descriptor_tokens = limits_.descriptor_tokens_per_owner = 64;
+  limits_.descriptor_token_millis = 100;
+  Start();
+  std::atomic<int> fetched{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; t++) {
+    threads.emplace_back([this, &fetched] {
+      for (int i = 0; i < 40; i++) {
+        Client client = Connect();
+        std::string in = client.Call(1, {i % 2 == 0 ? "TokenIn" : "TokenInAway"}).value;
+        std::string out = client.Call(3, {i % 2 == 0 ? "TokenOutAway" : "TokenOut"}).value;
+        Put(in, "x");
+        client.Send(RequestFrame(5, {"TakeByTokenAway", Any("", in)}));
+        if (i % 3 == 0) {
+          client.Close();
+        }
+        fetched += Get(out) == "gift" ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread &thread : threads) {
+    thread.join();
+  }
+  EXPECT_GT(fetched, 0);
+  EXPECT_TRUE(NoneLeft());
+  EXPECT_TRUE(AllGone());
 }
 
 TEST_F(Deposits, AreTheServersTimersGoneWithIt) {
