@@ -108,6 +108,9 @@ static status_t perform(struct connection *connection, struct sentence *why) {
 }
 
 static status_t perform_if_welcome(struct connection *connection, struct sentence *why) {
+  if (connection->peer.identity != NULL) {
+    return refuse(why, STATUS_FAILED_PRECONDITION, "descriptors come and go on Unix sockets only");
+  }
   TRY(admit_check_stage(connection, why));
   TRY(check_attachments(&connection->token.descriptors, why));
   return perform(connection, why);

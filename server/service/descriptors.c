@@ -17,10 +17,21 @@ bool take_descriptor_by_token(struct call *call, ProtobufCBinaryData token, int 
                 "or expired, or it is another client's");
 }
 
+// Tokens are of no use where nobody can say who a user of this machine is.
+static const char REMOTE[] =
+    "descriptors come and go on Unix sockets only, and this client came by TCP";
+
+static bool is_remote(const struct call *call) {
+  return client_peer(call_client(call))->identity != NULL;
+}
+
 bool take_descriptor(struct call *call, uint32_t index, ProtobufCBinaryData token, int *out,
                      struct refusal *refusal) {
   if (token.len > 0) {
     return take_descriptor_by_token(call, token, out, refusal);
+  }
+  if (is_remote(call)) {
+    return refuse(refusal, STATUS_FAILED_PRECONDITION, REMOTE);
   }
   if (!call_carries_fds(call)) {
     return refuse(refusal, STATUS_FAILED_PRECONDITION,
@@ -58,6 +69,9 @@ static const char *why_no_token(struct call *call, enum status_code code) {
 
 bool make_token(struct call *call, enum deposit_way way, uint8_t out[DEPOSIT_TOKEN_BYTES],
                 struct refusal *refusal) {
+  if (is_remote(call)) {
+    return refuse(refusal, STATUS_FAILED_PRECONDITION, REMOTE);
+  }
   status_t made = deposit_new(call, way, out);
   if (status_ok(made)) {
     return true;

@@ -126,11 +126,28 @@ class Plain(TcpTest):
         context = sessions.context(rpc, "client")
         request = session_pb2.ConnectRequest(context=context)
         request.transport.fd.fd = 0
-        self.assertCode(Code.INVALID_ARGUMENT, rpc.session.Connect, request)
+        self.assertIn("Unix sockets", self.assertCode(Code.FAILED_PRECONDITION, rpc.session.Connect, request))
         with peers.server("python", pki.server("ecdsa")) as server:
             request = session_pb2.ConnectRequest(context=context, relay=session_pb2.RelayOptions())
             request.transport.dial.host, request.transport.dial.port = "localhost", server.port
             self.assertIn("Unix socket", self.assertCode(Code.FAILED_PRECONDITION, rpc.session.Connect, request))
+
+    def test_nor_by_token(self):
+        """None is made for who came so, and a user's is no use here."""
+        remote = self.by_grpc()
+        self.assertIn("Unix sockets only", self.assertCode(Code.FAILED_PRECONDITION, remote.session.DescriptorToken))
+        context = sessions.context(remote, "client", trust=[pki.root()])
+        users = self.rpc.session.DescriptorToken().token
+        transport = session_pb2.Transport(fd=session_pb2.FdTransport(token=users))
+        self.assertCode(Code.NOT_FOUND, remote.session.Connect, context=context, transport=transport, server_name=pki.HOST)
+        with peers.server("python", pki.server("ecdsa")) as server:
+            dial = session_pb2.DialTransport(host="localhost", port=server.port)
+            self.assertCode(Code.FAILED_PRECONDITION, remote.session.Connect, context=context, server_name=pki.HOST,
+                            transport=session_pb2.Transport(dial=dial), relay=session_pb2.RelayOptions(by_token=True))
+        for verb in (b"put", b"get"):
+            with self.dial() as sock:
+                sock.sendall(b"TOKEN %s %s\n" % (verb, users.hex().encode()))
+                self.assertRegex(sock.makefile("rb").read(), rb"^ERR .*Unix sockets only\n$")
 
     def test_what_it_made_goes_with_its_connection(self):
         with self.by_ttrpc() as rpc:
