@@ -10,6 +10,7 @@ static const struct tla_field HELLO_REPLY[] = {
     FIELD(1, BYTES, token),
     FIELD(2, TEXT, version),
     FIELD(3, NUMBER, uid),
+    FIELD(4, TEXT, identity),
 };
 MESSAGE(TLA_AGENT_HELLO_REPLY, HELLO_REPLY);
 #undef T

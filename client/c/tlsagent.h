@@ -1486,6 +1486,7 @@ struct tlsagent_agent_hello_reply {
   struct tlsagent_bytes token;  // TLSAGENT_TOKEN_LENGTH bytes
   const char *version;          // the daemon's
   uint32_t uid;                 // the user id that the daemon sees
+  const char *identity;         // who it is instead, of clients by TCP; "" of a user
 };
 
 // tlsagent_agent_hello tells who the caller is. tlsagent_client_open() has asked already.

@@ -119,7 +119,7 @@ static bool listen_at(int fd, const struct tcp_address *address) {
 }
 
 unsigned tcp_port(int fd) {
-  struct sockaddr_storage at;
+  struct sockaddr_storage at = {0};
   socklen_t len = sizeof(at);
   if (getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
     return 0;
