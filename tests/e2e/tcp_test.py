@@ -328,7 +328,7 @@ class Limits(TlsTest):
 
     @classmethod
     def more_args(cls):
-        return (*listen_tls(), "--limit", "connections_per_owner=2", "--limit", "sessions_per_owner=4")
+        return (*listen_tls(), "--limit", "connections_per_owner=6", "--limit", "sessions_per_owner=8")
 
     def linger(self):
         """The daemon ends its connection, which doesn't answer: for some seconds only its TLS is left."""
@@ -341,7 +341,7 @@ class Limits(TlsTest):
         return left.get("session", 0) - left.get("connection", 0)
 
     def test_connections_that_linger_keep_nobody_else_out(self):
-        while self.lingering() < 4:
+        while self.lingering() < 8:
             try:
                 self.linger()
             except OSError:
