@@ -192,7 +192,8 @@ static int make_session(struct connection *connection, nghttp2_session_callbacks
   uint64_t streams = connection->home->server->limits.calls_per_connection;
   set_callbacks(callbacks);
   set_options(option);
-  grpc_memory_init(&state->memory, GRPC_SESSION_BYTES + streams * GRPC_STREAM_BYTES);
+  grpc_memory_init(&state->memory, &connection->home->spares,
+                   GRPC_SESSION_BYTES + streams * GRPC_STREAM_BYTES);
   return nghttp2_session_server_new3(&state->session, callbacks, connection, option,
                                      &state->memory.functions);
 }

@@ -31,6 +31,7 @@
 #include "server/rpc/frame.h"
 #include "server/rpc/server.h"
 #include "server/rpc/share.h"
+#include "server/rpc/spares.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -106,6 +107,7 @@ struct rpc_home {
   struct list spare_calls;  // kept for the next call, so that it costs no malloc
   struct timer deposits_due;
   size_t num_spare;
+  struct spares spares;  // for what else comes and goes with each call
   size_t num_refused;
   clock_time next_log;  // what any peer can cause again and again is logged once a second
   uint64_t num_unlogged;

@@ -157,6 +157,7 @@ static status_t home_init(struct rpc_home *home, struct rpc_server *server, stru
   list_init(&home->orphans);
   list_init(&home->spare_calls);
   timer_init(&home->deposits_due, deposits_expire);
+  spares_init(&home->spares);
   home->listeners = calloc(server->num_listen, sizeof(*home->listeners));
   ENSURE(home->listeners != NULL || server->num_listen == 0, RESOURCE_EXHAUSTED);
   return OK_STATUS;
@@ -192,6 +193,7 @@ static struct rpc_server *server_alloc(const struct rpc_config *config) {
 static void server_release(struct rpc_server *server) {
   for (unsigned i = 0; i < server->num_homes; i++) {
     call_spares_free(&server->homes[i]);
+    spares_cleanup(&server->homes[i].spares);
     free(server->homes[i].listeners);
   }
   free(server->homes);

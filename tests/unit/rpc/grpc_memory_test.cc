@@ -10,7 +10,11 @@ namespace {
 class GrpcMemory : public testing::Test {
  protected:
   GrpcMemory() {
-    grpc_memory_init(&memory_, 10000);
+    spares_init(&spares_);
+    grpc_memory_init(&memory_, &spares_, 10000);
+  }
+  ~GrpcMemory() override {
+    spares_cleanup(&spares_);
   }
   void *Alloc(size_t size) {
     return memory_.functions.malloc(size, memory_.functions.mem_user_data);
@@ -24,6 +28,7 @@ class GrpcMemory : public testing::Test {
   void Free(void *block) {
     memory_.functions.free(block, memory_.functions.mem_user_data);
   }
+  struct spares spares_;
   struct grpc_memory memory_;
 };
 
