@@ -57,10 +57,12 @@ static status_t refuse_method(const struct dispatch *dispatch, const struct enve
              : refuse(why, STATUS_UNIMPLEMENTED, "there is no service \"%s\"", service);
 }
 
-static status_t find_method(const struct connection *connection, const struct envelope *envelope,
+static status_t find_method(const struct connection *connection, const struct request *request,
                             const struct method **out, struct sentence *why) {
   const struct dispatch *dispatch = connection->home->server->dispatch;
-  *out = dispatch_find(dispatch, envelope->service, envelope->method);
+  const struct envelope *envelope = &request->envelope;
+  *out = request->method != NULL ? request->method
+                                 : dispatch_find(dispatch, envelope->service, envelope->method);
   return *out != NULL ? OK_STATUS : refuse_method(dispatch, envelope, why);
 }
 
@@ -152,11 +154,11 @@ static status_t make_call(struct connection *connection, struct call **out, stru
   return OK_STATUS;
 }
 
-static status_t admit(struct connection *connection, const struct envelope *envelope,
+static status_t admit(struct connection *connection, const struct request *request,
                       struct call **out, struct sentence *why) {
   const struct method *method = NULL;
-  TRY(find_method(connection, envelope, &method, why));
-  TRY(bind_client(connection, envelope, why));
+  TRY(find_method(connection, request, &method, why));
+  TRY(bind_client(connection, &request->envelope, why));
   TRY(make_call(connection, out, why));
   assert(*out != NULL);
   (*out)->method = method;
@@ -278,7 +280,7 @@ static void run(struct call *call, const struct request *request) {
 void call_start(struct connection *connection, const struct request *request) {
   struct sentence why;
   struct call *call = NULL;
-  status_t status = admit(connection, &request->envelope, &call, &why);
+  status_t status = admit(connection, request, &call, &why);
   if (!status_ok(status)) {
     ceiling_give(&connection->share->request_bytes, request->charged);
     output_failure(connection, request->stream_id, status.code, why.text);

@@ -72,15 +72,16 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
   return 0;
 }
 
-// The connection's window is for what is stored, or goes by; a stream's only for what is stored.
+// The connection's window is for what is stored, or goes by; a stream's only for what is stored,
+// and followed by more. What a frame has behind its data may come later.
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t len, void *user_data) {
-  (void)flags;
   struct connection *connection = user_data;
   struct grpc_stream *stream = grpc_stream_of(connection, (uint32_t)id);
+  bool is_last = (flags & NGHTTP2_FLAG_END_STREAM) != 0;
   if (stream != NULL && !is_deaf(connection)) {
-    grpc_stream_data(stream, slice_of(data, len));
-    if (stream->stage == GRPC_MESSAGE) {
+    grpc_stream_data(stream, slice_of(data, len), is_last && (flags & NGHTTP2_FLAG_PADDED) == 0);
+    if (stream->stage == GRPC_MESSAGE && !is_last) {
       nghttp2_session_consume_stream(session, id, len);
     }
   }
@@ -291,7 +292,12 @@ static const char *why_broken(ssize_t error) {
 static void grpc_receive(struct connection *connection, struct slice data,
                          struct attachments *arrived) {
   (void)arrived;
-  ssize_t taken = nghttp2_session_mem_recv(connection->grpc->session, data.data, data.len);
+  struct grpc_state *state = connection->grpc;
+  ssize_t taken = nghttp2_session_mem_recv(state->session, data.data, data.len);
+  if (state->borrower != NULL) {
+    grpc_stream_keep(state->borrower);
+    state->borrower = NULL;
+  }
   if (connection->state != CONNECTION_OPEN) {
     return;
   }

@@ -44,17 +44,22 @@ static void take_token(struct grpc_headers *headers, struct slice value) {
   }
 }
 
+#define FIELD(name, take) \
+  { (name), sizeof(name) - 1, (take) }
+
 static const struct {
   const char *name;
+  size_t len;
   void (*take)(struct grpc_headers *headers, struct slice value);
 } fields[] = {
-    {":method", take_method},       {":path", take_path},    {"content-type", take_type},
-    {"grpc-timeout", take_timeout}, {TOKEN_KEY, take_token},
+    FIELD(":method", take_method),    FIELD(":path", take_path),
+    FIELD("content-type", take_type), FIELD("grpc-timeout", take_timeout),
+    FIELD(TOKEN_KEY, take_token),
 };
 
 static void take_field(struct grpc_headers *headers, struct slice name, struct slice value) {
   for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-    if (slice_equal(name, slice_of_string(fields[i].name))) {
+    if (slice_equal(name, slice_of(fields[i].name, fields[i].len))) {
       fields[i].take(headers, value);
       return;
     }
@@ -83,20 +88,24 @@ static status_t judge(const struct grpc_stream *stream, struct sentence *why) {
 }
 
 // An unknown method is refused when the call is to begin, as for ttrpc.
-static bool opens(const struct grpc_stream *stream) {
-  struct slice service;
-  struct slice name;
+static void find_method(struct grpc_stream *stream) {
+  const struct grpc_headers *headers = &stream->headers;
   const struct dispatch *dispatch = stream->connection->home->server->dispatch;
-  if (!grpc_path_parse(slice_of(stream->headers.path, stream->headers.path_len), &service, &name)) {
-    return false;
+  stream->has_path =
+      grpc_path_parse(slice_of(headers->path, headers->path_len), &stream->service, &stream->name);
+  if (stream->has_path) {
+    stream->method = dispatch_find(dispatch, stream->service, stream->name);
   }
-  const struct method *method = dispatch_find(dispatch, service, name);
-  return method != NULL && method->kind == METHOD_BOTH_SEND;
+}
+
+static bool opens(const struct grpc_stream *stream) {
+  return stream->method != NULL && stream->method->kind == METHOD_BOTH_SEND;
 }
 
 static void judge_call(struct grpc_stream *stream) {
   struct sentence why;
   status_t status = judge(stream, &why);
+  find_method(stream);
   if (status_ok(status) && opens(stream)) {
     grpc_stream_open(stream);
     return;

@@ -75,12 +75,17 @@ struct grpc_stream {
   int32_t id;
   enum grpc_stage stage;
   struct grpc_headers headers;
+  bool has_path;  // that names a method; service and name point into the headers
+  struct slice service;
+  struct slice name;
+  const struct method *method;  // NULL when there is none of that name
   // The message that is coming.
   size_t prefix_len;
   uint8_t prefix[GRPC_PREFIX_BYTES];
   size_t length;      // that its prefix tells
   uint64_t charged;   // of share->request_bytes
-  struct bytes body;  // what has come of it
+  struct bytes body;  // what has come of it, or
+  struct slice lent;  // all of it where it was received, until grpc_receive returns
   bool compressed;    // it can't be read, and the peer is told what could be
   bool stopped;       // the peer need not send the rest
   size_t unconsumed;  // bytes of its window that are not given back yet
@@ -94,9 +99,11 @@ struct grpc_stream {
   struct grpc_failure *failure;  // the status after it; NULL when all is well
 };
 
+// One message of answer, of home's spares.
 struct grpc_answer {
   struct list link;
-  struct packed packed;
+  struct packed packed;  // what doesn't fit into bytes, or was packed elsewhere, is of malloc(3)
+  uint8_t bytes[];
 };
 
 struct grpc_state {
@@ -104,10 +111,12 @@ struct grpc_state {
   struct grpc_memory memory;
   struct grpc_budget budget;
   struct list streams;
-  struct list incoming;  // the oldest first
-  bool greeted;          // the peer's settings have come
-  bool flooded;          // it has spent its budget
-  bool leaving;          // it was told which stream is the last
+  struct list incoming;          // the oldest first
+  struct grpc_stream *recent;    // that was looked for last, and will be again; or NULL
+  struct grpc_stream *borrower;  // whose message is lent to it; or NULL
+  bool greeted;                  // the peer's settings have come
+  bool flooded;                  // it has spent its budget
+  bool leaving;                  // it was told which stream is the last
 };
 
 // grpc_say_goodbye tells the peer that no streams are taken after those that have come. The session
@@ -118,8 +127,11 @@ void grpc_say_goodbye(struct connection *connection);
 struct grpc_stream *grpc_stream_of(const struct connection *connection, uint32_t id);
 // grpc_stream_new makes one whose headers are coming; NULL without memory.
 struct grpc_stream *grpc_stream_new(struct connection *connection, int32_t id);
-// grpc_stream_data takes bytes of its request; grpc_stream_complete its end.
-void grpc_stream_data(struct grpc_stream *stream, struct slice data);
+// grpc_stream_data takes bytes of its request; grpc_stream_complete its end. If it ends with them,
+// a message that they are all of is not copied but borrowed.
+void grpc_stream_data(struct grpc_stream *stream, struct slice data, bool ends);
+// grpc_stream_keep copies what is still borrowed when the bytes go.
+void grpc_stream_keep(struct grpc_stream *stream);
 void grpc_stream_complete(struct grpc_stream *stream);
 // grpc_stream_refuse answers why not, and lets the rest of the request go by.
 void grpc_stream_refuse(struct grpc_stream *stream, enum status_code code,

@@ -10,17 +10,22 @@
 // ---------------------------------------------------------------------------------------------
 // Beginning and end
 
+// Most of what is told one after another is of one stream.
 struct grpc_stream *grpc_stream_of(const struct connection *connection, uint32_t id) {
-  struct grpc_stream *stream =
-      nghttp2_session_get_stream_user_data(connection->grpc->session, (int32_t)id);
+  struct grpc_state *state = connection->grpc;
+  struct grpc_stream *stream = state->recent;
+  if (stream == NULL || stream->id != (int32_t)id) {
+    stream = nghttp2_session_get_stream_user_data(state->session, (int32_t)id);
+  }
   if (stream != NULL) {
     OBJECT_CHECK(stream, GRPC_STREAM_MAGIC);
+    state->recent = stream;
   }
   return stream;
 }
 
 struct grpc_stream *grpc_stream_new(struct connection *connection, int32_t id) {
-  struct grpc_stream *stream = calloc(1, sizeof(*stream));
+  struct grpc_stream *stream = spares_take(&connection->home->spares, sizeof(*stream));
   if (stream == NULL) {
     return NULL;
   }
@@ -40,6 +45,13 @@ void grpc_stream_drop_request(struct grpc_stream *stream) {
   ceiling_give(&stream->connection->share->request_bytes, stream->charged);
   stream->charged = 0;
   bytes_cleanup(&stream->body);
+  stream->lent = slice_of(NULL, 0);
+}
+
+// No pointer to it stays.
+static void forget(struct grpc_state *state, const struct grpc_stream *stream) {
+  state->recent = state->recent == stream ? NULL : state->recent;
+  state->borrower = state->borrower == stream ? NULL : state->borrower;
 }
 
 void grpc_stream_free(struct grpc_stream *stream) {
@@ -47,18 +59,19 @@ void grpc_stream_free(struct grpc_stream *stream) {
   grpc_answer_drop(stream);
   list_remove(&stream->incoming);
   list_remove(&stream->link);
-  explicit_bzero(&stream->headers, sizeof(stream->headers));
-  stream->magic = 0;
-  free(stream);
+  forget(stream->connection->grpc, stream);
+  spares_give(&stream->connection->home->spares, stream);
 }
 
-// Whoever ends a stream before its answer has gone doesn't wait for it any more.
+// Whoever ends a stream before its answer has gone doesn't wait for it any more. One that has been
+// answered to the end has no call.
 void grpc_stream_closed(struct grpc_stream *stream) {
   struct connection *connection = stream->connection;
-  struct call *call = connection_call(connection, (uint32_t)stream->id);
-  nghttp2_session_set_stream_user_data(connection->grpc->session, stream->id, NULL);
+  int32_t id = stream->id;
+  struct call *call = stream->over ? NULL : connection_call(connection, (uint32_t)id);
   grpc_stream_free(stream);
   if (call != NULL) {
+    nghttp2_session_set_stream_user_data(connection->grpc->session, id, NULL);
     call_cancel(call, &call_cause_cancelled);
   }
 }
@@ -128,25 +141,57 @@ static status_t store(struct grpc_stream *stream, struct slice data) {
   return bytes_append(&stream->body, data);
 }
 
-static status_t take_body(struct grpc_stream *stream, struct slice data, struct sentence *why) {
-  if (data.len > stream->length - bytes_len(&stream->body)) {
+static struct slice message_of(const struct grpc_stream *stream) {
+  return stream->lent.len > 0 ? stream->lent : bytes_peek(&stream->body);
+}
+
+static status_t store_or_refuse(struct grpc_stream *stream, struct slice data,
+                                struct sentence *why) {
+  status_t status = store(stream, data);
+  return status_ok(status) ? status : refuse(why, status.code, "out of memory");
+}
+
+// The request is likely to be taken before the bytes go.
+static void borrow(struct grpc_stream *stream, struct slice data) {
+  stream->lent = data;
+  stream->connection->grpc->borrower = stream;
+}
+
+static status_t take_body(struct grpc_stream *stream, struct slice data, bool ends,
+                          struct sentence *why) {
+  if (data.len > stream->length - message_of(stream).len) {
     return refuse(why, STATUS_UNIMPLEMENTED,
                   "more than one message came for a call that takes one");
   }
-  if (data.len > 0 && !status_ok(store(stream, data))) {
-    return refuse(why, STATUS_RESOURCE_EXHAUSTED, "out of memory");
+  if (data.len == 0) {
+    return OK_STATUS;
   }
-  return OK_STATUS;
+  if (ends && data.len == stream->length) {
+    borrow(stream, data);
+    return OK_STATUS;
+  }
+  return store_or_refuse(stream, data, why);
 }
 
-static status_t take_data(struct grpc_stream *stream, struct slice data, struct sentence *why) {
+static status_t take_data(struct grpc_stream *stream, struct slice data, bool ends,
+                          struct sentence *why) {
   TRY(take_prefix(stream, &data, why));
-  return take_body(stream, data, why);
+  return take_body(stream, data, ends, why);
+}
+
+void grpc_stream_keep(struct grpc_stream *stream) {
+  struct sentence why;
+  struct slice lent = stream->lent;
+  stream->lent = slice_of(NULL, 0);
+  status_t status = lent.len > 0 ? store_or_refuse(stream, lent, &why) : OK_STATUS;
+  if (!status_ok(status)) {
+    grpc_stream_refuse(stream, status.code, &why);
+  }
 }
 
 static void take_messages(struct grpc_stream *stream, struct slice data);
 
-void grpc_stream_data(struct grpc_stream *stream, struct slice data) {
+void grpc_stream_data(struct grpc_stream *stream, struct slice data, bool ends) {
   if (stream->stage == GRPC_STREAMS) {
     take_messages(stream, data);
     return;
@@ -155,7 +200,7 @@ void grpc_stream_data(struct grpc_stream *stream, struct slice data) {
     return;
   }
   struct sentence why;
-  status_t status = take_data(stream, data, &why);
+  status_t status = take_data(stream, data, ends, &why);
   if (!status_ok(status)) {
     grpc_stream_refuse(stream, status.code, &why);
   }
@@ -168,7 +213,7 @@ static status_t check_whole(const struct grpc_stream *stream, struct sentence *w
   if (stream->prefix_len == 0) {
     return refuse(why, STATUS_UNIMPLEMENTED, "no message came for a call that takes one");
   }
-  if (stream->prefix_len < GRPC_PREFIX_BYTES || bytes_len(&stream->body) < stream->length) {
+  if (stream->prefix_len < GRPC_PREFIX_BYTES || message_of(stream).len < stream->length) {
     return refuse(why, STATUS_INVALID_ARGUMENT, "the request ended in the middle of its message");
   }
   return OK_STATUS;
@@ -178,15 +223,16 @@ static status_t fill_envelope(struct grpc_stream *stream, struct envelope *out,
                               struct sentence *why) {
   const struct grpc_headers *headers = &stream->headers;
   *out = (struct envelope){
-      .payload = bytes_peek(&stream->body),
+      .service = stream->service,
+      .method = stream->name,
+      .payload = message_of(stream),
       .timeout_nano = headers->timeout_nano,
       .has_token = headers->has_token,
       .token = slice_of(headers->token, headers->token_len),
   };
-  if (!grpc_path_parse(slice_of(headers->path, headers->path_len), &out->service, &out->method)) {
-    return refuse(why, STATUS_UNIMPLEMENTED, "the path is not /package.Service/Method");
-  }
-  return OK_STATUS;
+  return stream->has_path
+             ? OK_STATUS
+             : refuse(why, STATUS_UNIMPLEMENTED, "the path is not /package.Service/Method");
 }
 
 static status_t read_request(struct grpc_stream *stream, struct envelope *out,
@@ -201,6 +247,7 @@ static void start(struct grpc_stream *stream, const struct envelope *envelope, b
   attachments_init(&none, &stream->connection->share->descriptors, stream->connection->share->uid);
   struct request request = {
       .envelope = *envelope,
+      .method = stream->method,
       .stream_id = (uint32_t)stream->id,
       .opens = opens,
       .charged = stream->charged,

@@ -337,6 +337,7 @@ struct call_stream {
 // What a codec found a request to be.
 struct request {
   struct envelope envelope;
+  const struct method *method;  // NULL when it was not looked for
   uint32_t stream_id;
   bool opens;                       // messages are to come, and none has yet
   uint64_t charged;                 // of share->request_bytes, the call's from now on

@@ -16,6 +16,21 @@ std::string Prefixed(const std::string &message, bool compressed) {
   return out + message;
 }
 
+const char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+std::string FrameOf(uint8_t type, uint8_t flags, uint32_t stream, const std::string &body) {
+  std::string out;
+  for (int shift = 16; shift >= 0; shift -= 8) {
+    out += (char)(body.size() >> shift);
+  }
+  out += (char)type;
+  out += (char)flags;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    out += (char)(stream >> shift);
+  }
+  return out + body;
+}
+
 Fields CallFields(const std::string &method, const Fields &more) {
   Fields fields = {{":method", "POST"},
                    {":scheme", "http"},

@@ -16,6 +16,9 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 
 // A message with its prefix.
 std::string Prefixed(const std::string &message, bool compressed = false);
+// A frame of HTTP/2, and a peer's first words.
+std::string FrameOf(uint8_t type, uint8_t flags, uint32_t stream, const std::string &body);
+extern const char kPreface[];
 // The headers of a call of toy.Toy.
 Fields CallFields(const std::string &method, const Fields &more = {});
 

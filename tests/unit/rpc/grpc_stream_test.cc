@@ -39,6 +39,38 @@ TEST_F(GrpcStream, IsARequestByteByByteTheSame) {
   EXPECT_EQ("bytes", http2.Await(id).TypeUrl());
 }
 
+// What is lent to a stream is only good until what was received goes.
+TEST_F(GrpcStream, IsAMessageWithMoreBehindItRefusedHoweverItIsTorn) {
+  size_t len = 2;
+  for (size_t at = 1; at < len; at++) {
+    Http2 http2(Connect());
+    int32_t id = http2.Submit(CallFields("Echo"), Prefixed(Any("torn")) + "x");
+    std::string bytes = http2.Pending();
+    len = bytes.size();
+    http2.Send(bytes.substr(0, at));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    http2.Send(bytes.substr(at));
+    ASSERT_EQ(STATUS_UNIMPLEMENTED, http2.Await(id).Code()) << at;
+  }
+  EXPECT_TRUE(NothingCharged());
+}
+
+TEST_F(GrpcStream, IsAMessageWhosePaddingComesLaterTheSame) {
+  std::string message = Prefixed(Any("padded"));
+  std::string frame = FrameOf(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_PADDED, 1,
+                              '\x09' + message + std::string(9, '\0'));
+  for (size_t at = 1; at < frame.size(); at++) {
+    Http2 http2(Connect());
+    ASSERT_EQ(1, http2.Submit(CallFields("Echo"), "", false));
+    http2.Send(http2.Pending() + frame.substr(0, at));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    http2.Send(frame.substr(at));
+    while (http2.At(1).trailers.empty() && http2.Pump()) {
+    }
+    ASSERT_EQ("padded", http2.At(1).TypeUrl()) << at;
+  }
+}
+
 TEST_F(GrpcStream, MayAMessageComeInAnyFrames) {
   Http2 http2(Connect());
   std::string body = Prefixed(Any("framed", "value"));

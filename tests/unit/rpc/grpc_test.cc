@@ -9,19 +9,6 @@
 
 namespace {
 
-std::string FrameOf(uint8_t type, uint8_t flags, uint32_t stream, const std::string &body) {
-  std::string out;
-  for (int shift = 16; shift >= 0; shift -= 8) {
-    out += (char)(body.size() >> shift);
-  }
-  out += (char)type;
-  out += (char)flags;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    out += (char)(stream >> shift);
-  }
-  return out + body;
-}
-
 std::string Repeated(const std::string &frame, int times) {
   std::string out;
   for (int i = 0; i < times; i++) {
@@ -39,7 +26,7 @@ class Grpc : public Rpc {
   // A peer of bytes alone that has said hello.
   Client Raw() {
     Client client = Connect();
-    client.Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + FrameOf(NGHTTP2_SETTINGS, 0, 0, ""));
+    client.Send(kPreface + FrameOf(NGHTTP2_SETTINGS, 0, 0, ""));
     return client;
   }
 
@@ -88,7 +75,7 @@ TEST_F(Grpc, DoesItSayWhatAPeerMayDo) {
 
 TEST_F(Grpc, IsAPrefaceThatGoesWrongAtAnyByteClosed) {
   uint64_t before = counter_read(COUNTER_frames_malformed);
-  std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  std::string preface = kPreface;
   for (size_t at = 1; at < preface.size(); at++) {
     Client client = Connect();
     client.Send(preface.substr(0, at) + "x");
@@ -99,7 +86,7 @@ TEST_F(Grpc, IsAPrefaceThatGoesWrongAtAnyByteClosed) {
 
 TEST_F(Grpc, IsAPeerThatNeverSaysHelloWaitedForOnlySoLong) {
   limits_.request_millis = 100;
-  std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  std::string preface = kPreface;
   for (size_t len : {1u, 4u, 23u, 24u}) {
     Client slow = Connect();
     slow.Send(preface.substr(0, len));
