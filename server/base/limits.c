@@ -60,8 +60,9 @@ enum {
   // OpenSSL's code, tables, error queues; the secure heap; ours; bundles of CA certificates that
   // stay parsed (server/tls/trust.c).
   PROCESS = 48 * 1024 * KIB,
-  // Its stack as far as it is used, ring, timers, recycled calls; the arena of the call it runs.
-  WORKER = 10 * 1024 * KIB,
+  // Its stack as far as it is used, ring, timers, recycled calls and small blocks; the arena of the
+  // call it runs; what its malloc(3) keeps for later (server/daemon/process.c).
+  WORKER = (10 + 16) * 1024 * KIB,
   // Stream, names, the partial header; what nghttp2 may have for HTTP/2 (server/rpc/grpc_priv.h),
   // and the answers' bytes that are framed for it.
   CONNECTION = (16 + 128) * KIB,

@@ -222,6 +222,7 @@ int daemon_run(const struct options *options) {
   bool journald = !options->log_format_given && process_under_journal();
   log_setup(journald ? LOG_FORMAT_JOURNALD : options->log_format, options->log_level);
   process_harden();
+  process_keep_memory();
   process_block_signals();
   status_t started = start(&daemon);
   if (status_ok(started)) {

@@ -16,6 +16,11 @@ extern "C" {
 // had is logged.
 void process_harden(void);
 
+// process_keep_memory lets each thread keep 16 MiB that it has freed, so that a large message's
+// memory isn't mapped and cleared anew for each one; call it before threads start. Where malloc(3)
+// is not glibc's it does nothing.
+void process_keep_memory(void);
+
 // process_descriptors_needed returns how many descriptors the limits let the process have open.
 uint64_t process_descriptors_needed(const struct limits *limits, unsigned num_workers);
 // process_has_descriptors tells whether so many are allowed. False: a line of the log says what

@@ -10,6 +10,7 @@
 
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "server/ring/closer.h"
 #include "tests/unit/daemon/harness.h"
@@ -33,6 +34,39 @@ TEST(Process, IsAHardenedOneClosedToOnlookers) {
               bool raised =
                   getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur == files.rlim_max;
               return no_core && closed && no_more && raised ? 0 : 1;
+            }));
+}
+
+// What a request of 4 MB takes, and gives back: as bytes, as parts, as an answer.
+void UseMuch() {
+  constexpr size_t kBytes = 4 << 20;
+  void *blocks[3];
+  for (void *&block : blocks) {
+    block = malloc(kBytes);
+    explicit_bzero(block, kBytes);
+  }
+  for (void *block : blocks) {
+    free(block);
+  }
+}
+
+TEST(Process, IsMuchMemoryThatIsUsedAgainNotMappedAnew) {
+  if (getenv("TLSAGENT_SANITIZER") != nullptr) {
+    GTEST_SKIP() << "malloc(3) is the sanitizer's";
+  }
+  EXPECT_EQ(0, StatusOfChild([] {
+              process_keep_memory();
+              long faults = 0;
+              std::thread([&faults] {
+                struct rusage before;
+                struct rusage after;
+                UseMuch();
+                getrusage(RUSAGE_THREAD, &before);
+                UseMuch();
+                getrusage(RUSAGE_THREAD, &after);
+                faults = after.ru_minflt - before.ru_minflt;
+              }).join();
+              return faults < 100 ? 0 : 1;  // of 3072 pages
             }));
 }
 
