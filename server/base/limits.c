@@ -36,20 +36,29 @@ static status_t parse(const char *text, uint64_t *out) {
   return OK_STATUS;
 }
 
+// LIMIT_COUNT when there is none.
+static size_t find(struct slice name) {
+  size_t id = 0;
+  while (id < LIMIT_COUNT && !slice_equal(name, slice_of_string(table[id].name))) {
+    id++;
+  }
+  return id;
+}
+
+bool limits_has(struct slice name) {
+  return find(name) < LIMIT_COUNT;
+}
+
 status_t limits_set(struct limits *limits, const char *assignment) {
   const char *equals = strchr(assignment, '=');
   ENSURE(equals != NULL, INVALID_ARGUMENT);
-  struct slice name = slice_of(assignment, (size_t)(equals - assignment));
-  for (size_t i = 0; i < LIMIT_COUNT; i++) {
-    if (slice_equal(name, slice_of_string(table[i].name))) {
-      uint64_t value = 0;
-      TRY(parse(equals + 1, &value));
-      ENSURE(value >= table[i].least && value <= table[i].most, OUT_OF_RANGE);
-      *value_of(limits, i) = value;
-      return OK_STATUS;
-    }
-  }
-  return status_of(STATUS_NOT_FOUND);
+  size_t id = find(slice_of(assignment, (size_t)(equals - assignment)));
+  uint64_t value = 0;
+  ENSURE(id < LIMIT_COUNT, NOT_FOUND);
+  TRY(parse(equals + 1, &value));
+  ENSURE(value >= table[id].least && value <= table[id].most, OUT_OF_RANGE);
+  *value_of(limits, id) = value;
+  return OK_STATUS;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #ifndef TLSAGENT_SERVER_BASE_LIMITS_H_
 #define TLSAGENT_SERVER_BASE_LIMITS_H_
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "server/base/slice.h"
@@ -64,6 +65,9 @@ void limits_default(struct limits *limits);
 // limits_set sets a limit from "NAME=VALUE". NOT_FOUND: no limit of that name. INVALID_ARGUMENT:
 // the value is no number. OUT_OF_RANGE: it is outside what the table allows.
 status_t limits_set(struct limits *limits, const char *assignment);
+
+// limits_has tells whether there is a limit of that name.
+bool limits_has(struct slice name);
 
 // One line of the memory plan.
 struct limit_row {

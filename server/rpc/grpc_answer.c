@@ -8,6 +8,7 @@
 #include "proto/ttrpc/ttrpc.pb-c.h"
 #include "server/rpc/grpc_priv.h"
 #include "server/rpc/grpc_text.h"
+#include "server/rpc/reason.h"
 #include "server/rpc/text.h"
 
 // ---------------------------------------------------------------------------------------------
@@ -50,13 +51,22 @@ static void submitted(struct connection *connection, int result) {
 enum {
   // Each byte of the text as three; and the message that has it, as base64.
   MESSAGE_MAX = 3 * FAILURE_TEXT_MAX + 1,
-  DETAILS_MAX = FAILURE_FRAME_MAX,
+  DETAILS_MAX = FAILURE_FRAME_MAX + sizeof(REASON_TYPE_URL) + REASON_INFO_MAX + 8,
 };
 
 static size_t pack_details(uint8_t out[DETAILS_MAX], enum status_code code, char *text) {
+  static char type_url[] = REASON_TYPE_URL;
+  char reason[REASON_MAX + 1];
+  uint8_t info[REASON_INFO_MAX];
+  Ttrpc__Any any = TTRPC__ANY__INIT;
+  Ttrpc__Any *details[] = {&any};
   Ttrpc__Status status = TTRPC__STATUS__INIT;
   status.code = (int32_t)code;
   status.message = text;
+  status.n_details = reason_of(reason, code, text) > 0 ? 1 : 0;
+  status.details = details;
+  any.type_url = type_url;
+  any.value = (ProtobufCBinaryData){.len = reason_write(info, reason), .data = info};
   assert(ttrpc__status__get_packed_size(&status) <= DETAILS_MAX);
   return ttrpc__status__pack(&status, out);
 }

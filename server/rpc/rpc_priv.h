@@ -9,7 +9,7 @@
 //   admit.c       from a request to a running handler        call.c        the handler's side of a
 //   call; call_stream.c of a streaming one. token.c is spoken by who brings or fetches a
 //   descriptor, which waits in deposit.c. frame, envelope, wire, text, dispatch, attachments,
-//   ceiling, credentials: know none of this
+//   ceiling, credentials, reason, spares: know none of this
 #ifndef TLSAGENT_SERVER_RPC_RPC_PRIV_H_
 #define TLSAGENT_SERVER_RPC_RPC_PRIV_H_
 

@@ -18,6 +18,7 @@ import timing
 from e2e import Cases, Code, Daemon, E2ETest, RpcError, each
 from google.protobuf import descriptor_pb2, descriptor_pool
 from tlsagent.v1 import agent_pb2, common_pb2, session_pb2
+from ttrpc import ttrpc_pb2
 
 
 def module_of(path):
@@ -66,6 +67,21 @@ class Calls(GrpcTest):
         self.assertEqual(caught.exception.code, Code.NOT_FOUND)
         details = dict(cause.trailing_metadata())["grpc-status-details-bin"]
         self.assertEqual(details, b"\x08\x05\x12" + bytes([len(cause.details())]) + cause.details().encode())
+
+    def assertReason(self, reason, caught):
+        """The google.rpc.Status has one detail, a google.rpc.ErrorInfo with that reason."""
+        details = dict(caught.exception.__cause__.trailing_metadata())["grpc-status-details-bin"]
+        any, = ttrpc_pb2.Status.FromString(details).details
+        self.assertEqual(any.type_url, "type.googleapis.com/google.rpc.ErrorInfo")
+        self.assertEqual(any.value, b"\x0a" + bytes([len(reason)]) + reason + b"\x12\x08tlsagent")
+
+    def test_a_limit_or_a_precondition_has_a_reason_for_programs(self):
+        with self.assertRaises(RpcError) as caught:
+            self.grpc.agent.Ping(payload=bytes(5 << 20))
+        self.assertReason(b"FRAME_BYTES", caught)
+        with self.assertRaises(RpcError) as caught:
+            self.grpc.session.Relay(session=1)
+        self.assertReason(b"FAILED_PRECONDITION", caught)
 
     def test_it_fails_in_the_same_words_as_ttrpc(self):
         for ask in (lambda rpc: rpc.session.Describe(session=77),

@@ -79,6 +79,9 @@ TEST(Limits, DoesSettingOneLeaveTheOthersAlone) {
 
 TEST(Limits, IsAnUnknownNameToldFromAWrongValue) {
   struct limits limits = Defaults();
+  EXPECT_TRUE(limits_has(slice_of_string("sessions")));
+  EXPECT_FALSE(limits_has(slice_of_string("session")));
+  EXPECT_FALSE(limits_has(slice_of(nullptr, 0)));
   EXPECT_EQ(STATUS_NOT_FOUND, limits_set(&limits, "session=7").code);
   EXPECT_EQ(STATUS_NOT_FOUND, limits_set(&limits, "sessionsx=7").code);
   EXPECT_EQ(STATUS_NOT_FOUND, limits_set(&limits, "=7").code);
