@@ -25,9 +25,14 @@ struct packed {
   size_t len;
 };
 
+enum { CODEC_REFUSAL_MAX = FAILURE_FRAME_MAX };
+
 struct codec {
   const char *name;
   bool carries_fds;  // descriptors can travel with a request, and with an answer
+
+  // What a peer hears that is refused without having asked anything. Returns how many bytes.
+  size_t (*refusal)(uint8_t out[CODEC_REFUSAL_MAX], const char *text);
 
   // What a connection needs. RESOURCE_EXHAUSTED without memory.
   status_t (*begin)(struct connection *connection);

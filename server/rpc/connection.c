@@ -328,14 +328,22 @@ static void welcome(struct rpc_home *home, int fd, const struct peer *peer) {
 // ---------------------------------------------------------------------------------------------
 // Past a limit: the peer is told so by the answer to its first request.
 
-// Says so at once and unasked, to stream 1, which is the first that a client uses.
+// What the peer speaks, if it has spoken.
+static const struct codec *codec_of(int fd) {
+  uint8_t first = 0;
+  ssize_t len = recv(fd, &first, sizeof(first), MSG_PEEK | MSG_DONTWAIT);
+  const struct codec *codec = codec_for(slice_of(&first, len > 0 ? (size_t)len : 0));
+  return codec != NULL ? codec : &codec_ttrpc;
+}
+
+// Says so at once and unasked.
 static void refuse_unasked(const struct peer *peer, int fd, struct quota_limit limit) {
   char text[CEILING_TEXT_MAX];
-  uint8_t frame[FAILURE_FRAME_MAX];
+  uint8_t words[CODEC_REFUSAL_MAX];
   ceiling_text(text, limit.name, limit.value);
-  size_t size = failure_write(frame, 1, STATUS_RESOURCE_EXHAUSTED, text);
+  size_t size = codec_of(fd)->refusal(words, text);
   // Whether it arrives or not, the connection ends here.
-  if (send(fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+  if (send(fd, words, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     counter_add(COUNTER_calls_failed, 1);
   }
   closer_close(closer_of(peer), fd);

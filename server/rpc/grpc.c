@@ -1,6 +1,7 @@
 // gRPC: one HTTP/2 session. nghttp2 reads and writes the frames; what it tells becomes streams, and
 // what a peer does only to cost something is paid from a budget.
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/rpc/grpc_priv.h"
 
@@ -393,8 +394,30 @@ static void grpc_drain(struct connection *connection) {
   output_wake(connection);
 }
 
+// ---------------------------------------------------------------------------------------------
+// Who has no session
+
+static uint8_t *put_head(uint8_t *out, size_t length, uint8_t type) {
+  const uint8_t head[] = {0, (uint8_t)(length >> 8), (uint8_t)length, type, 0, 0, 0, 0, 0};
+  memcpy(out, head, sizeof(head));
+  return out + sizeof(head);
+}
+
+// SETTINGS, which have to be the first, and that no stream was or will be served, with the
+// sentence.
+static size_t grpc_refusal(uint8_t out[CODEC_REFUSAL_MAX], const char *text) {
+  static const uint8_t none_for_calm[] = {0, 0, 0, 0, 0, 0, 0, NGHTTP2_ENHANCE_YOUR_CALM};
+  size_t len = strnlen(text, FAILURE_TEXT_MAX);
+  uint8_t *end = put_head(out, 0, NGHTTP2_SETTINGS);
+  end = put_head(end, sizeof(none_for_calm) + len, NGHTTP2_GOAWAY);
+  memcpy(end, none_for_calm, sizeof(none_for_calm));
+  memcpy(end + sizeof(none_for_calm), text, len);
+  return (size_t)(end - out) + sizeof(none_for_calm) + len;
+}
+
 const struct codec codec_grpc = {
     .name = "grpc",
+    .refusal = grpc_refusal,
     .begin = grpc_begin,
     .receive = grpc_receive,
     .end = grpc_end,

@@ -239,6 +239,11 @@ static void ttrpc_fail(struct connection *connection, uint32_t stream_id, enum s
   output_append_status(connection, slice_of(frame, size));
 }
 
+// To stream 1, which is the first that a client uses.
+static size_t ttrpc_refusal(uint8_t out[CODEC_REFUSAL_MAX], const char *text) {
+  return failure_write(out, 1, STATUS_RESOURCE_EXHAUSTED, text);
+}
+
 static status_t ttrpc_send(struct connection *connection, uint32_t stream_id, struct packed packed,
                            int fd, struct sentence *why) {
   (void)stream_id;  // it is in the frame
@@ -280,6 +285,7 @@ static void ttrpc_finish(struct connection *connection, uint32_t stream_id) {
 const struct codec codec_ttrpc = {
     .name = "ttrpc",
     .carries_fds = true,
+    .refusal = ttrpc_refusal,
     .begin = ttrpc_begin,
     .receive = ttrpc_receive,
     .end = ttrpc_end,

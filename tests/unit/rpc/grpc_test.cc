@@ -30,8 +30,8 @@ class Grpc : public Rpc {
     return client;
   }
 
-  // Everything until the end: what the last GOAWAY in it says, or -1.
-  static int64_t LastWord(Client &client) {
+  // What comes until the end.
+  static std::string Everything(Client &client) {
     std::string all;
     char data[65536];
     struct pollfd poll_fd = {client.fd(), POLLIN, 0};
@@ -39,6 +39,11 @@ class Grpc : public Rpc {
       n = poll(&poll_fd, 1, kPatienceMs) == 1 ? recv(client.fd(), data, sizeof(data), 0) : -1;
       all.append(data, n > 0 ? (size_t)n : 0);
     }
+    return all;
+  }
+
+  // What the last GOAWAY in it says, or -1.
+  static int64_t LastGoaway(const std::string &all) {
     int64_t word = -1;
     for (size_t at = 0; at + 9 <= all.size();) {
       const uint8_t *head = (const uint8_t *)all.data() + at;
@@ -48,6 +53,9 @@ class Grpc : public Rpc {
       at += 9 + ((size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2]);
     }
     return word;
+  }
+  static int64_t LastWord(Client &client) {
+    return LastGoaway(Everything(client));
   }
 
   // The peer said too much: it is told to calm down, and closed; others are served.
@@ -122,6 +130,28 @@ TEST_F(Grpc, IsARefusedConnectionToldByItsFirstCall) {
   EXPECT_NE(std::string::npos, stream.Message().find("limit \"connections\" (1)"));
   EXPECT_TRUE(two.AtEnd());
   EXPECT_EQ(0, one.Call({"Echo", Any("")}).Code());
+}
+
+// More than are listened to: each hears it in the protocol that it has begun to speak.
+TEST_F(Grpc, IsARefusedConnectionToldUnaskedInItsOwnProtocol) {
+  limits_.connections = 1;
+  num_workers_ = 1;
+  Open();
+  std::vector<Client> others;
+  for (int i = 0; i < 1 + REFUSED_MAX; i++) {
+    others.emplace_back(path_);
+  }
+  Client http2(path_);
+  Client silent(path_);
+  http2.Send(kPreface + FrameOf(NGHTTP2_SETTINGS, 0, 0, ""));
+  Start();
+  std::string all = Everything(http2);
+  EXPECT_EQ(FrameOf(NGHTTP2_SETTINGS, 0, 0, ""), all.substr(0, 9));
+  EXPECT_EQ(NGHTTP2_ENHANCE_YOUR_CALM, LastGoaway(all));
+  EXPECT_NE(std::string::npos, all.find("limit \"connections\" (1) is reached"));
+  std::unique_ptr<Answer> answer = silent.Receive();
+  ASSERT_NE(nullptr, answer);
+  EXPECT_EQ(STATUS_RESOURCE_EXHAUSTED, answer->code);
 }
 
 // ---------------------------------------------------------------------------------------------

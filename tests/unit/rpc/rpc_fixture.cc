@@ -689,13 +689,19 @@ static int Listen(const std::string &path) {
   return fd;
 }
 
+void Rpc::Open() {
+  if (listen_fd_ < 0) {
+    listen_fd_ = Listen(path_);
+  }
+}
+
 void Rpc::Start() {
   struct worker_config workers = {num_workers_, 256, 256, 8192, 4};
   const char *why = "";
   ASSERT_TRUE(status_ok(worker_pool_new(&workers, &pool_, &why))) << why;
   g_pool = pool_;
   ASSERT_TRUE(status_ok(tenant_new(&limits_, &tenant_)));
-  listen_fd_ = Listen(path_);
+  Open();
   struct rpc_config config = {};
   config.methods = kMethods;
   config.num_methods = sizeof(kMethods) / sizeof(kMethods[0]);

@@ -114,6 +114,8 @@ class Rpc : public testing::Test {
   void TearDown() override;
 
   // Limits are changed before Start, which the first Connect calls if nobody has.
+  // From Open on clients may connect and speak, which the server sees when it starts.
+  void Open();
   void Start();
   void Stop();
   Client Connect();
