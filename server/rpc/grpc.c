@@ -178,6 +178,12 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks) {
   nghttp2_session_callbacks_set_send_data_callback(callbacks, grpc_answer_data);
 }
 
+// Debian's security update of 1.52 has it (1.52.0-1+deb12u1), and 1.57. A library without it limits
+// no resets, so that there is nothing to be set.
+// NOLINTNEXTLINE(readability-redundant-declaration): the header's, where it has one, is not weak
+void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *option, uint64_t burst,
+                                                uint64_t rate) __attribute__((weak));
+
 // What only has to be acknowledged waits in a short queue for who doesn't read. Resets have a
 // budget of ours, which is the smaller one; CONTINUATION frames have the library's own limit.
 static void set_options(nghttp2_option *option) {
@@ -185,7 +191,9 @@ static void set_options(nghttp2_option *option) {
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_outbound_ack(option, UNREAD_ACKNOWLEDGEMENTS_MAX);
-  nghttp2_option_set_stream_reset_rate_limit(option, RESETS_BURST, RESETS_PER_SECOND);
+  if (nghttp2_option_set_stream_reset_rate_limit != NULL) {
+    nghttp2_option_set_stream_reset_rate_limit(option, RESETS_BURST, RESETS_PER_SECOND);
+  }
 }
 
 static int make_session(struct connection *connection, nghttp2_session_callbacks *callbacks,

@@ -86,7 +86,7 @@ TEST_F(Spares, IsALargeBlockNotKept) {
 
 TEST_F(Spares, IsThereNoneOfASizeThatCannotBe) {
   EXPECT_EQ(nullptr, Take(SIZE_MAX));
-  EXPECT_EQ(nullptr, Take(SIZE_MAX - 100));
+  EXPECT_EQ(nullptr, Take(SIZE_MAX - SPARES_STEP));
 }
 
 TEST_F(Spares, IsNothingGivenForNothing) {
