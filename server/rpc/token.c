@@ -39,6 +39,11 @@ static void answer_refusal(struct connection *connection, const struct sentence 
   answer(connection, text);
 }
 
+static size_t token_refusal(uint8_t out[CODEC_REFUSAL_MAX], const char *text) {
+  int len = snprintf((char *)out, CODEC_REFUSAL_MAX, "ERR %.*s\n", FAILURE_TEXT_MAX, text);
+  return (size_t)len;
+}
+
 // ---------------------------------------------------------------------------------------------
 // What the line wants
 
@@ -178,6 +183,7 @@ static void token_give_up(struct connection *connection) {
 // There are no calls, so that nothing of theirs is ever asked for.
 const struct codec codec_token = {
     .name = "token",
+    .refusal = token_refusal,
     .begin = token_begin,
     .receive = token_receive,
     .end = token_end,

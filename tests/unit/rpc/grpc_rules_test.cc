@@ -392,7 +392,7 @@ TEST_F(GrpcRules, IsTheProtocolSeenHoweverTheFirstBytesAreTorn) {
 
 TEST_F(GrpcRules, IsEveryOtherFirstByteTheEnd) {
   for (int byte = 1; byte < 256; byte++) {
-    if (byte != 'P') {
+    if (byte != 'P' && byte != 'T') {
       Client client = Connect();
       client.Send(std::string(4, (char)byte));
       EXPECT_EQ("", Take(client, 1)) << byte;

@@ -143,6 +143,8 @@ TEST_F(Grpc, IsARefusedConnectionToldUnaskedInItsOwnProtocol) {
   }
   Client http2(path_);
   Client silent(path_);
+  Client token(path_);
+  token.Send("TOKEN get 0123456789abcdef0123456789abcdef\n");
   http2.Send(kPreface + FrameOf(NGHTTP2_SETTINGS, 0, 0, ""));
   Start();
   std::string all = Everything(http2);
@@ -152,6 +154,7 @@ TEST_F(Grpc, IsARefusedConnectionToldUnaskedInItsOwnProtocol) {
   std::unique_ptr<Answer> answer = silent.Receive();
   ASSERT_NE(nullptr, answer);
   EXPECT_EQ(STATUS_RESOURCE_EXHAUSTED, answer->code);
+  EXPECT_EQ(0u, Everything(token).find("ERR limit \"connections\" (1) is reached"));
 }
 
 // ---------------------------------------------------------------------------------------------
