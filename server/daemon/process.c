@@ -71,7 +71,7 @@ bool process_has_descriptors(uint64_t num) {
   LOG_ERROR(
       "only %llu descriptors are allowed, and the limits come to %llu: raise RLIMIT_NOFILE "
       "(ulimit -Hn, LimitNOFILE= of systemd), or lower --limit connections, sessions, "
-      "descriptors and context_editions, and --workers",
+      "descriptors, descriptor_tokens and context_editions, and --workers",
       (unsigned long long)files.rlim_cur, (unsigned long long)num);
   return false;
 }

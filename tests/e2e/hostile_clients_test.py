@@ -381,13 +381,13 @@ class OutOfDescriptors(Cases):
 
 
     def test_it_does_not_start_with_fewer_than_its_limits_need(self):
-        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000))
+        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1200, 1200))
         agent = daemon.Daemon(preexec_fn=few)
         self.addCleanup(agent.kill)
         with self.assertRaisesRegex(AssertionError, "(?s)ended with 1.*RLIMIT_NOFILE.*ulimit -Hn.*LimitNOFILE=.*--limit"):
             agent.start()
-        lower = [word for name in ("connections", "sessions", "descriptors") for word in ("--limit", f"{name}=64")]
-        lower += [word for name in ("connections", "sessions", "descriptors") for word in ("--limit", f"{name}_per_owner=32")]
+        names = "connections", "sessions", "descriptors", "descriptor_tokens"
+        lower = [word for name in names for word in ("--limit", f"{name}=64", "--limit", f"{name}_per_owner=32")]
         lower += ["--limit", "context_editions=16", "--limit", "context_editions_per_owner=8"]
         agent = daemon.Daemon(*lower, preexec_fn=few).start()
         self.addCleanup(agent.kill)
