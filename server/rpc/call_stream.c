@@ -492,10 +492,14 @@ static void on_room_back(struct message *message) {
   }
 }
 
-// The call stays for as long as its handler is told.
+// The call stays for as long as its handler is told. It may have moved since there was news.
 static void run_room_task(struct task *task) {
   struct call_stream *stream = LIST_ENTRY(task, struct call_stream, room_task);
   struct call *call = stream->call;
+  if (!is_home(call)) {
+    tell_room(call);
+    return;
+  }
   load_news(stream);
   stream->pumping = true;
   take_news(call);

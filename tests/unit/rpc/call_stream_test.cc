@@ -380,6 +380,15 @@ TEST_P(CallStream, MayTheClientVanishWhileItMoves) {
   EXPECT_TRUE(Parked(0));
 }
 
+TEST_P(CallStream, DoesTheEndOfServiceFollowACallThatMoves) {
+  auto caller = Dial();
+  caller->Open("MovingDrained");
+  caller->Send(Any("first"));
+  EXPECT_TRUE(caller->Rest().empty());
+  EXPECT_EQ(0, caller->code) << caller->text;
+  EXPECT_EQ(1, Load(&g_ran));
+}
+
 TEST_P(CallStream, IsAStreamOpenedForNoOther) {
   auto unary = Dial();
   unary->Open("Nope");

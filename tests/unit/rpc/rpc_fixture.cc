@@ -609,6 +609,42 @@ static void MovingChat(struct call *call, const ProtobufCMessage *) {
   call_want(call);
 }
 
+static bool MayDrain(struct call *call) {
+  EXPECT_EQ(worker_current(), call->at);
+  return worker_current() == call->at;
+}
+
+// The daemon stops in the turn in which the first message comes and the call moves with it. Where
+// it is then it hears of that, and ends.
+static void StartDrained(struct call *call) {
+  static const struct call_events events = {[](struct call *, const ProtobufCMessage *) {}, Finish,
+                                            nullptr, [](struct call *told) {
+                                              if (MayDrain(told)) {
+                                                Count(&g_ran, 1);
+                                                Finish(told);
+                                              }
+                                            }};
+  Remember(call, &events);
+  call_want(call);
+}
+
+static void MovingDrained(struct call *call, const ProtobufCMessage *) {
+  static const struct call_events events = {
+      [](struct call *first, const ProtobufCMessage *) {
+        call_drain(first);
+        call_on_cancel(first, nullptr);
+        call_move(first, OtherWorker(first), StartDrained);
+      },
+      call_end, nullptr, [](struct call *told) {
+        if (MayDrain(told)) {
+          call_fail(told, STATUS_UNAVAILABLE, "it has not begun");
+        }
+      }};
+  call_stream(call, &events);
+  call_on_cancel(call, [](struct call *told) { call_fail(told, STATUS_CANCELLED, "told"); });
+  call_want(call);
+}
+
 #define TOY(name, handle) \
   { "toy.Toy", name, &ttrpc__any__descriptor, handle }
 #define MANY(name, start, kind)                                         \
@@ -653,6 +689,7 @@ static const struct method kMethods[] = {
     {"toy.Toy", "MovingChat", &ttrpc__any__descriptor, MovingChat<Home>, METHOD_BOTH_SEND},
     {"toy.Toy", "MovingChatAway", &ttrpc__any__descriptor, MovingChat<OtherWorker>,
      METHOD_BOTH_SEND},
+    {"toy.Toy", "MovingDrained", &ttrpc__any__descriptor, MovingDrained, METHOD_BOTH_SEND},
 };
 #undef MANY
 #undef TOY
