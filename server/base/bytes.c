@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAPACITY = 512 };
+enum { FIRST_CAPACITY = 512, TRIMMED_CAPACITY = 4096 };
 
 void bytes_init(struct bytes *bytes, size_t max) {
   *bytes = (struct bytes){.max = max};
@@ -88,6 +88,15 @@ void bytes_skip(struct bytes *bytes, size_t n) {
   if (bytes->start == bytes->end) {
     bytes->start = 0;
     bytes->end = 0;
+  }
+}
+
+void bytes_trim(struct bytes *bytes) {
+  size_t len = bytes_len(bytes);
+  bytes_release_if_empty(bytes);
+  if (bytes->capacity > TRIMMED_CAPACITY && len < bytes->capacity / 4) {
+    status_t moved = move_to(bytes, len * 2 > TRIMMED_CAPACITY ? len * 2 : TRIMMED_CAPACITY);
+    (void)moved;  // it stays where it is
   }
 }
 

@@ -58,6 +58,10 @@ void bytes_consume(struct bytes *bytes, size_t n);
 // ciphertext is.
 void bytes_skip(struct bytes *bytes, size_t n);
 
+// bytes_trim gives memory back that content needed which is gone: an empty queue has none then,
+// another four times its content, or 4 KiB, or (without memory to move to) what it had.
+void bytes_trim(struct bytes *bytes);
+
 // bytes_release_if_empty gives the memory of an empty queue back.
 void bytes_release_if_empty(struct bytes *bytes);
 

@@ -57,7 +57,10 @@ status_t call_stream_new(struct call *call) {
   return OK_STATUS;
 }
 
-static void drop_payload(struct call_stream *stream) {
+// What is charged for it goes with it, wherever that is.
+static void drop_payload(struct call *call) {
+  struct call_stream *stream = call->stream;
+  ceiling_give(&call->share->request_bytes, stream->payload.len);
   packed_free(stream->payload);
   stream->payload = (struct packed){.data = NULL};
 }
@@ -67,13 +70,13 @@ void call_stream_free(struct call *call) {
   if (stream == NULL) {
     return;
   }
+  drop_payload(call);
   call->stream = NULL;
   if (call->connection != NULL) {
     call->connection->num_streams--;
   }
   task_cancel(&stream->room_task);
   ceiling_give(&call->share->request_bytes, stream->charged);
-  drop_payload(stream);
   bytes_cleanup(&stream->inbox);
   arena_cleanup(&stream->arena);
   free(stream);
@@ -110,7 +113,7 @@ static void hand_over(struct call *call) {
     call_note_cause(call, &cause_payload);
   }
   arena_reset(&stream->arena);
-  drop_payload(stream);
+  drop_payload(call);
 }
 
 // The errand is here; the handler may send it back before this returns, or end the call.
@@ -168,7 +171,8 @@ static struct slice first_message(const struct call_stream *stream) {
   return message;
 }
 
-// Without data when there is no memory for it.
+// With its charge, and without data when there is no memory for it. An inbox doesn't stay as large
+// as its largest message was, which is charged no more.
 static struct packed take_first(struct call_stream *stream) {
   struct slice message = first_message(stream);
   size_t len = message.len;
@@ -177,7 +181,7 @@ static struct packed take_first(struct call_stream *stream) {
     memcpy(out.data, message.data, len);
   }
   bytes_consume(&stream->inbox, sizeof(uint32_t) + len);
-  ceiling_give(&stream->call->share->request_bytes, len);
+  bytes_trim(&stream->inbox);
   stream->charged -= len;
   return out;
 }

@@ -319,7 +319,7 @@ struct call_stream {
   struct task room_task;
   // What travels.
   struct message errand;
-  struct packed payload;  // a message, or
+  struct packed payload;  // a message, its length charged (share->request_bytes), or
   bool closes;            // the news that there are no more
   struct message room;
   uint64_t credit;

@@ -96,6 +96,24 @@ TEST_F(Bytes, DoesAnEmptyQueueGiveItsMemoryBack) {
   EXPECT_TRUE(status_ok(Append("again")));
 }
 
+TEST_F(Bytes, DoesATrimmedQueueHaveWhatItNeeds) {
+  bytes_cleanup(&bytes_);
+  bytes_init(&bytes_, 1 << 20);
+  bytes_trim(&bytes_);
+  ASSERT_TRUE(status_ok(Append(std::string(500000, 'x') + "rest")));
+  const size_t capacity = bytes_.capacity;
+  bytes_trim(&bytes_);
+  EXPECT_EQ(capacity, bytes_.capacity);
+  bytes_consume(&bytes_, 499000);
+  bytes_trim(&bytes_);
+  EXPECT_EQ(4096u, bytes_.capacity);
+  EXPECT_EQ(std::string(1000, 'x') + "rest", Content(&bytes_));
+  bytes_consume(&bytes_, 1004);
+  bytes_trim(&bytes_);
+  EXPECT_EQ(nullptr, bytes_.data);
+  EXPECT_TRUE(status_ok(Append("again")));
+}
+
 TEST_F(Bytes, CanItBeUsedAgainAfterCleanup) {
   ASSERT_TRUE(status_ok(Append("x")));
   bytes_cleanup(&bytes_);

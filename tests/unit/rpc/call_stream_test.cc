@@ -347,6 +347,21 @@ TEST_P(CallStream, DoesASlowHandlerBoundWhatWaits) {
   EXPECT_TRUE(Parked(0));
 }
 
+// Else many calls would each hold as much as a message can have, past all limits.
+TEST_P(CallStream, IsALargeMessageChargedWhileItIsHeld) {
+  auto caller = Dial();
+  std::string message = Any("", std::string(300000, 'x'));
+  caller->Open("Held");
+  for (int i = 0; i < 3; i++) {
+    caller->Send(message);
+    Message held = caller->Next();
+    EXPECT_EQ("0", held.type_url);
+    EXPECT_LE(message.size(), std::stoul(held.value));
+  }
+  caller->HalfClose();
+  EXPECT_TRUE(caller->Rest().empty());
+}
+
 TEST_P(CallStream, MayItMoveWithItsFirstMessage) {
   for (int num : {0, 1, 3, 500}) {
     auto caller = Dial();

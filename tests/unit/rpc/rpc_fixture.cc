@@ -609,6 +609,19 @@ static void MovingChat(struct call *call, const ProtobufCMessage *) {
   call_want(call);
 }
 
+// What waits to be taken, and what all messages are charged for, while one is handled.
+static void StartHeld(struct call *call) {
+  static const struct call_events events = {
+      [](struct call *more, const ProtobufCMessage *) {
+        SendAny(more, std::to_string(more->stream->inbox.capacity),
+                std::to_string(ceiling_used(&more->share->request_bytes)));
+        call_want(more);
+      },
+      Finish, nullptr};
+  Remember(call, &events);
+  call_want(call);
+}
+
 static bool MayDrain(struct call *call) {
   EXPECT_EQ(worker_current(), call->at);
   return worker_current() == call->at;
@@ -689,6 +702,7 @@ static const struct method kMethods[] = {
     {"toy.Toy", "MovingChat", &ttrpc__any__descriptor, MovingChat<Home>, METHOD_BOTH_SEND},
     {"toy.Toy", "MovingChatAway", &ttrpc__any__descriptor, MovingChat<OtherWorker>,
      METHOD_BOTH_SEND},
+    {"toy.Toy", "Held", &ttrpc__any__descriptor, Here<StartHeld>, METHOD_BOTH_SEND},
     {"toy.Toy", "MovingDrained", &ttrpc__any__descriptor, MovingDrained, METHOD_BOTH_SEND},
 };
 #undef MANY

@@ -106,7 +106,8 @@ class Client {
 //   request Chat             answers each message with itself, until the client sends no more Sum
 //   takes all, and then sends how many there were Refuse           answers one message, and then
 //   fails with NOT_FOUND Sink             takes one message, and no more
-// This has none:
+// These have none:
+//   Held             answers each message with what is held of messages meanwhile
 //   MovingDrained    moves with its first message while the daemon begins to stop
 class Rpc : public testing::Test {
  protected:
