@@ -41,14 +41,21 @@ static size_t grown_capacity(const struct bytes *bytes, size_t need) {
   return capacity < bytes->max ? capacity : bytes->max;
 }
 
+// Leaves nothing where the content was: what lies outside of it is never wiped again.
+static void move_to_front(struct bytes *bytes) {
+  size_t len = bytes_len(bytes);
+  memmove(bytes->data, bytes->data + bytes->start, len);
+  explicit_bzero(bytes->data + len, bytes->end - len);
+  bytes->start = 0;
+  bytes->end = len;
+}
+
 status_t bytes_reserve(struct bytes *bytes, size_t n, uint8_t **out) {
   ENSURE(n <= bytes_room(bytes), RESOURCE_EXHAUSTED);
   size_t need = bytes_len(bytes) + n;
   if (bytes->capacity - bytes->end < n) {
     if (need <= bytes->capacity / 2) {
-      memmove(bytes->data, bytes->data + bytes->start, bytes_len(bytes));
-      bytes->end -= bytes->start;
-      bytes->start = 0;
+      move_to_front(bytes);
     } else {
       TRY(move_to(bytes, grown_capacity(bytes, need)));
     }

@@ -85,6 +85,16 @@ TEST_F(Bytes, AreConsumedBytesWiped) {
   EXPECT_EQ(" and more", Content(&bytes_));
 }
 
+TEST_F(Bytes, IsNothingLeftWhereMovedBytesWere) {
+  ASSERT_TRUE(status_ok(Append(std::string(500, '-') + "secret")));
+  bytes_consume(&bytes_, 500);
+  const size_t capacity = bytes_.capacity;
+  ASSERT_TRUE(status_ok(Append(std::string(capacity - 506 + 1, '.'))));
+  ASSERT_EQ(0u, bytes_.start) << "it was not moved";
+  bytes_consume(&bytes_, bytes_len(&bytes_));
+  EXPECT_EQ(std::string(capacity, '\0'), std::string((const char *)bytes_.data, capacity));
+}
+
 TEST_F(Bytes, DoesAnEmptyQueueGiveItsMemoryBack) {
   ASSERT_TRUE(status_ok(Append("x")));
   bytes_release_if_empty(&bytes_);
