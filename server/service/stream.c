@@ -236,7 +236,12 @@ static void on_written(struct session_op *op) {
 static void submit(struct stream_call *stream, enum session_op_kind kind) {
   stream->writing = true;
   stream->write = (struct session_op){
-      .kind = kind, .data = bytes_peek(&stream->sending), .done = on_written, .owner = stream};
+      .kind = kind,
+      .data = bytes_peek(&stream->sending),
+      .keep_trailing = true,
+      .done = on_written,
+      .owner = stream,
+  };
   session_submit(stream->session, &stream->write);
 }
 

@@ -85,10 +85,12 @@ static enum engine_result step_on_socket(struct session *session, struct session
   return starved(session, op, result);
 }
 
-// A shutdown that has seen the peer's close_notify hands out what came after it.
+// A shutdown that has seen the peer's close_notify hands out what came after it, unless nobody
+// asked for that.
 static void answer_with_trailing(struct session *session, struct session_op *op,
                                  enum engine_result result) {
-  if (op->kind == SESSION_SHUTDOWN && engine_shutdown_received(session->engine)) {
+  if (op->kind == SESSION_SHUTDOWN && !op->keep_trailing &&
+      engine_shutdown_received(session->engine)) {
     op->trailing = bytes_peek(&session->inbox);
   }
   size_t trailing = op->trailing.len;

@@ -80,6 +80,7 @@ struct session_op {
   size_t exact;        // READ, memory path: takes no more records than so many bytes need; 0: any
   struct slice data;   // WRITE: plaintext
   bool await_peer;     // SHUTDOWN: wait for the peer's close_notify too
+  bool keep_trailing;  // SHUTDOWN: what came after the peer's close_notify is for a later one
   bool request_peer;   // UPDATE_KEYS: the peer is to change its keys too
   void (*done)(struct session_op *op);
   void *owner;  // for done

@@ -90,6 +90,11 @@ class Streams : public Sessions {
     EXPECT_TRUE(peer_write(peer_.get(), "answer", 6));
     EXPECT_EQ("answer", Receive(6));
   }
+  std::string TrailingOf(uint64_t session) {
+    auto request = New<V1(ShutdownRequest)>();
+    request.session = session;
+    return Text(client_->Call(request)->trailing);
+  }
   std::unique_ptr<StreamingCall> call_;
   uint64_t session_ = 0;
 };
@@ -123,6 +128,20 @@ TEST_F(Streams, MayThePeerEndFirst) {
   EXPECT_EQ(more, ReadPeer(peer_, more.size()));
   call_->HalfClose();
   EXPECT_EQ(TLSAGENT__V1__STATE__STATE_CLOSED, End()->end->state);
+}
+
+TEST_F(Streams, IsWhatFollowsTlsLeftForShutdown) {
+  Begin(ENGINE_CLIENT, 1);
+  EXPECT_TRUE(peer_write(peer_.get(), "xy", 2));
+  EXPECT_EQ("x", Receive(1));
+  peer_shutdown(peer_.get());
+  EXPECT_EQ(10, write(peer_fd(peer_.get()), "clear text", 10));
+  Send("", kMuch);  // all of it is there by now, and is received at once
+  EXPECT_EQ("y", Receive(1));
+  EXPECT_TRUE(Next()->peer_ended);
+  call_->HalfClose();
+  EXPECT_EQ(TLSAGENT__V1__STATE__STATE_CLOSED, End()->end->state);
+  EXPECT_EQ("clear text", TrailingOf(session_));
 }
 
 TEST_F(Streams, IsAnEndThatIsNoneAFailure) {
