@@ -162,6 +162,21 @@ static bool knows_contexts(struct call *call, const Tlsagent__V1__DecisionsBegin
   return known;
 }
 
+static int compare(const void *one, const void *other) {
+  uint64_t a = *(const uint64_t *)one;
+  uint64_t b = *(const uint64_t *)other;
+  return (a > b) - (a < b);
+}
+
+// As a clerk has them.
+static void keep_contexts(struct deciding *deciding, const uint64_t *contexts, size_t num) {
+  deciding->num_contexts = num;
+  if (num > 0) {
+    memcpy(deciding->contexts, contexts, num * sizeof(contexts[0]));
+    qsort(deciding->contexts, num, sizeof(contexts[0]), compare);
+  }
+}
+
 static struct deciding *deciding_new(struct call *call, const Tlsagent__V1__DecisionsBegin *from) {
   size_t size = from->n_contexts * sizeof(from->contexts[0]);
   struct deciding *deciding = calloc(1, sizeof(*deciding) + size);
@@ -169,10 +184,7 @@ static struct deciding *deciding_new(struct call *call, const Tlsagent__V1__Deci
     return NULL;
   }
   deciding->call = call;
-  deciding->num_contexts = from->n_contexts;
-  if (size > 0) {
-    memcpy(deciding->contexts, from->contexts, size);
-  }
+  keep_contexts(deciding, from->contexts, from->n_contexts);
   const struct desk_place place = place_at_desk(call, 0);
   deciding->clerk = (struct clerk){.contexts = deciding->contexts,
                                    .num_contexts = from->n_contexts,

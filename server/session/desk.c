@@ -119,19 +119,27 @@ void session_ask_at(struct session *session, const struct desk_place *place) {
   session->place = *place;
 }
 
+// The lock is everybody's: what is done under it takes steps for one client's contexts, not for
+// pairs of them.
+static int compare(const void *one, const void *other) {
+  uint64_t a = *(const uint64_t *)one;
+  uint64_t b = *(const uint64_t *)other;
+  return (a > b) - (a < b);
+}
+
 static bool has_context(const struct clerk *clerk, uint64_t context) {
-  bool found = clerk->num_contexts == 0;
-  for (size_t i = 0; i < clerk->num_contexts && !found; i++) {
-    found = clerk->contexts[i] == context;
-  }
-  return found;
+  return clerk->num_contexts == 0 ||
+         bsearch(&context, clerk->contexts, clerk->num_contexts, sizeof(context), compare) != NULL;
+}
+
+static bool has_owner(const struct clerk *clerk, const uint8_t owner[ENGINE_OWNER_MAX]) {
+  return memcmp(clerk->owner, owner, sizeof(clerk->owner)) == 0;
 }
 
 static struct clerk *find_clerk(const struct desk_place *place) {
   LIST_FOR(link, &place->desk->clerks) {
     struct clerk *clerk = LIST_ENTRY(link, struct clerk, link);
-    if (memcmp(clerk->owner, place->owner, sizeof(place->owner)) == 0 &&
-        has_context(clerk, place->context)) {
+    if (has_owner(clerk, place->owner) && has_context(clerk, place->context)) {
       return clerk;
     }
   }
@@ -286,11 +294,21 @@ static void on_wake(struct message *message) {
 }
 
 static bool overlap(const struct clerk *one, const struct clerk *other) {
-  bool found = one->num_contexts == 0 || other->num_contexts == 0;
-  for (size_t i = 0; i < one->num_contexts && !found; i++) {
-    found = has_context(other, one->contexts[i]);
+  if (!has_owner(one, other->owner)) {
+    return false;
   }
-  return found && memcmp(one->owner, other->owner, sizeof(one->owner)) == 0;
+  bool found = one->num_contexts == 0 || other->num_contexts == 0;
+  size_t i = 0;
+  size_t j = 0;
+  while (!found && i < one->num_contexts && j < other->num_contexts) {
+    found = one->contexts[i] == other->contexts[j];
+    if (one->contexts[i] < other->contexts[j]) {
+      i++;
+    } else {
+      j++;
+    }
+  }
+  return found;
 }
 
 static bool is_taken(const struct desk *desk, const struct clerk *clerk) {

@@ -46,7 +46,7 @@ status_t session_decide(struct session *session, const struct engine_answer *ans
 
 // Who makes decisions. He is the caller's, from clerk_sit until gone is called.
 struct clerk {
-  // For whom: sessions of that owner, and of these contexts; none of them: of all.
+  // For whom: sessions of that owner, and of these contexts, in ascending order; none: of all.
   uint8_t owner[ENGINE_OWNER_MAX];
   const uint64_t *contexts;
   size_t num_contexts;

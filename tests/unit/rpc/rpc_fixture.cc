@@ -631,7 +631,8 @@ static bool MayDrain(struct call *call) {
 // it is then it hears of that, and ends.
 static void StartDrained(struct call *call) {
   static const struct call_events events = {[](struct call *, const ProtobufCMessage *) {}, Finish,
-                                            nullptr, [](struct call *told) {
+                                            nullptr,
+                                            [](struct call *told) {
                                               if (MayDrain(told)) {
                                                 Count(&g_ran, 1);
                                                 Finish(told);
@@ -642,17 +643,18 @@ static void StartDrained(struct call *call) {
 }
 
 static void MovingDrained(struct call *call, const ProtobufCMessage *) {
-  static const struct call_events events = {
-      [](struct call *first, const ProtobufCMessage *) {
-        call_drain(first);
-        call_on_cancel(first, nullptr);
-        call_move(first, OtherWorker(first), StartDrained);
-      },
-      call_end, nullptr, [](struct call *told) {
-        if (MayDrain(told)) {
-          call_fail(told, STATUS_UNAVAILABLE, "it has not begun");
-        }
-      }};
+  static const struct call_events events = {[](struct call *first, const ProtobufCMessage *) {
+                                              call_drain(first);
+                                              call_on_cancel(first, nullptr);
+                                              call_move(first, OtherWorker(first), StartDrained);
+                                            },
+                                            call_end, nullptr,
+                                            [](struct call *told) {
+                                              if (MayDrain(told)) {
+                                                call_fail(told, STATUS_UNAVAILABLE,
+                                                          "it has not begun");
+                                              }
+                                            }};
   call_stream(call, &events);
   call_on_cancel(call, [](struct call *told) { call_fail(told, STATUS_CANCELLED, "told"); });
   call_want(call);

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "tests/unit/service/harness.h"
@@ -170,6 +171,29 @@ TEST_F(Deciding, IsASecondOneRefused) {
   First({});
   EXPECT_EQ(STATUS_ALREADY_EXISTS, Code());
   Begin({server_context_});
+}
+
+TEST_F(Deciding, MayContextsComeInAnyOrderAndTwice) {
+  const uint64_t low = std::min(asking_, server_context_);
+  const uint64_t high = std::max(asking_, server_context_);
+  for (const std::vector<uint64_t> &contexts :
+       {std::vector<uint64_t>{low, high}, {high, low}, {high, low, high}, {low, high, low, low}}) {
+    Begin(contexts);
+    auto first = std::move(call_);
+    for (uint64_t one : {low, high}) {
+      Open();
+      First({one});
+      EXPECT_EQ(STATUS_ALREADY_EXISTS, Code());
+    }
+    call_ = std::move(first);
+    uint32_t id = Accept();
+    Question question = Next();
+    ASSERT_NE(nullptr, question);
+    Answer(question->id);
+    EXPECT_EQ(TLSAGENT__V1__STATE__STATE_DONE, Finish(id)->progress->state);
+    call_->HalfClose();
+    EXPECT_EQ(0, Code());
+  }
 }
 
 TEST_F(Deciding, AreFirstMessagesChecked) {
