@@ -32,7 +32,9 @@ struct desk_place place_at_desk(const struct call *call, uint64_t context) {
 // Its end
 
 static void on_gone(struct clerk *clerk) {
-  free(LIST_ENTRY(clerk, struct deciding, clerk));
+  struct deciding *deciding = LIST_ENTRY(clerk, struct deciding, clerk);
+  explicit_bzero(clerk->owner, sizeof(clerk->owner));  // a client's token
+  free(deciding);
 }
 
 static void end(struct call *call) {
@@ -210,7 +212,7 @@ static void start(struct call *call, const Tlsagent__V1__DecisionsBegin *from) {
   if (deciding == NULL) {
     call_fail(call, STATUS_RESOURCE_EXHAUSTED, "no memory for the call");
   } else if (!status_ok(clerk_sit(&environment.desk, &deciding->clerk))) {
-    free(deciding);
+    on_gone(&deciding->clerk);
     call_fail(call, STATUS_ALREADY_EXISTS,
               "another call of this client makes the decisions of one of these contexts");
   } else {

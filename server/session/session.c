@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/base/counters.h"
 #include "server/base/object.h"
@@ -46,6 +47,7 @@ static void session_free(struct session *session) {
   worker_load_add(session->worker, -1);
   counter_add(COUNTER_sessions_freed, 1);
   session->magic = 0;
+  explicit_bzero(&session->place, sizeof(session->place));  // a client's token
   free(session);
 }
 
