@@ -119,13 +119,17 @@ static bool listen_at(int fd, const struct tcp_address *address) {
 }
 
 unsigned tcp_port(int fd) {
-  struct sockaddr_storage at = {0};
+  union {
+    struct sockaddr_storage any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+  } at;
   socklen_t len = sizeof(at);
-  if (getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
+  memset(&at, 0, sizeof(at));
+  if (getsockname(fd, (struct sockaddr *)&at.any, &len) != 0) {
     return 0;
   }
-  return ntohs(at.ss_family == AF_INET ? ((const struct sockaddr_in *)&at)->sin_port
-                                       : ((const struct sockaddr_in6 *)&at)->sin6_port);
+  return ntohs(at.any.ss_family == AF_INET ? at.v4.sin_port : at.v6.sin6_port);
 }
 
 status_t tcp_listen(const char *text, int *out) {

@@ -32,7 +32,7 @@ OURS, TTRPC = "tlsagentd, gRPC", "tlsagentd, ttrpc"
 PAYLOAD = 64
 IN_FLIGHT = 64
 PATIENCE = 20
-# name: (what, figure, whether more is better, bound of issue 5)
+# name: (what, whether more is better, the aim)
 AIMS = {
     "calls": ("calls/s, 64 streams, h2load", True, 5.0),
     "calls4": ("calls/s, 4 connections of 64 streams, h2load", True, 5.0),
