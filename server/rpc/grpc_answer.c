@@ -309,15 +309,6 @@ static void put_answer(struct grpc_stream *stream, struct grpc_answer *answer) {
   grpc_budget_earn(&stream->connection->grpc->budget);
 }
 
-static status_t check_fd(struct connection *connection, int fd, struct sentence *why) {
-  if (fd < 0) {
-    return OK_STATUS;
-  }
-  closer_close(connection->share->uid, fd);
-  return refuse(why, STATUS_FAILED_PRECONDITION,
-                "the answer is a descriptor, which gRPC can't carry: call this by ttrpc");
-}
-
 static void drop_packed(struct connection *connection, struct packed packed) {
   ceiling_give(&connection->share->reply_bytes, packed.len);
   packed_free(packed);
@@ -373,11 +364,8 @@ static status_t send_packed(struct connection *connection, uint32_t stream_id, s
 
 status_t grpc_send(struct connection *connection, uint32_t stream_id, struct packed packed, int fd,
                    struct sentence *why) {
-  status_t status = check_fd(connection, fd, why);
-  if (!status_ok(status)) {
-    drop_packed(connection, packed);
-    return status;
-  }
+  assert(fd < 0);  // call_reply_with_fd sees to that
+  (void)fd;
   return send_packed(connection, stream_id, packed, true, why);
 }
 
@@ -425,7 +413,8 @@ static status_t pack_here(struct connection *connection, const ProtobufCMessage 
 status_t grpc_reply(struct connection *connection, uint32_t stream_id,
                     const ProtobufCMessage *response, int fd, struct sentence *why) {
   struct grpc_answer *answer = NULL;
-  TRY(check_fd(connection, fd, why));
+  assert(fd < 0);  // call_reply_with_fd sees to that
+  (void)fd;
   TRY(pack_here(connection, response, &answer, why));
   return send_or_drop(connection, stream_id, answer, true, why);
 }
