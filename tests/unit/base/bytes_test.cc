@@ -92,7 +92,7 @@ TEST_F(Bytes, IsNothingLeftWhereMovedBytesWere) {
   ASSERT_TRUE(status_ok(Append(std::string(capacity - 506 + 1, '.'))));
   ASSERT_EQ(0u, bytes_.start) << "it was not moved";
   bytes_consume(&bytes_, bytes_len(&bytes_));
-  EXPECT_EQ(std::string(capacity, '\0'), std::string((const char *)bytes_.data, capacity));
+  EXPECT_EQ(std::string::npos, std::string((const char *)bytes_.data, capacity).find("secret"));
 }
 
 TEST_F(Bytes, DoesAnEmptyQueueGiveItsMemoryBack) {
