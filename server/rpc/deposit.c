@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "server/rpc/rpc_priv.h"
 
@@ -142,25 +141,13 @@ static status_t watch(struct rpc_server *server, clock_time until) {
 // ---------------------------------------------------------------------------------------------
 // Finding. The lock is held.
 
-static bool has_token(const struct deposit *deposit, struct slice token) {
-  // No early end: how long this takes says nothing about how much of a guess was right.
-  uint8_t differences = 0;
-  for (size_t i = 0; i < DEPOSIT_TOKEN_BYTES; i++) {
-    differences |= (uint8_t)(deposit->token[i] ^ token.data[i]);
-  }
-  return differences == 0;
-}
-
-// Looks at all of them, for the same reason. What has expired is gone, whether its timer has come
-// or not.
+// Looks at all of them: how long this takes says nothing about a guess. What has expired is gone,
+// whether its timer has come or not.
 static struct deposit *find(struct deposits *deposits, struct slice token, enum deposit_way way) {
   struct deposit *found = NULL;
-  if (token.len != DEPOSIT_TOKEN_BYTES) {
-    return NULL;
-  }
   LIST_FOR(link, &deposits->list) {
     struct deposit *deposit = LIST_ENTRY(link, struct deposit, link);
-    found = has_token(deposit, token) ? deposit : found;
+    found = token_equal(deposit->token, token) ? deposit : found;
   }
   bool good = found != NULL && found->way == way && found->until > clock_now();
   return good ? found : NULL;
@@ -229,14 +216,8 @@ static uint64_t lifetime(const struct rpc_server *server) {
   return server->limits.descriptor_token_millis * NANOS_PER_MILLI;
 }
 
-static status_t make_token(struct deposit *deposit) {
-  ssize_t got = getrandom(deposit->token, sizeof(deposit->token), 0);
-  ENSURE(got == (ssize_t)sizeof(deposit->token), UNAVAILABLE);
-  return OK_STATUS;
-}
-
 static status_t prepare(struct deposit *deposit, struct rpc_server *server) {
-  TRY(make_token(deposit));
+  TRY(token_make(deposit->token));
   return watch(server, clock_add(clock_now(), lifetime(server)));
 }
 

@@ -11,13 +11,14 @@
 
 #include "server/base/slice.h"
 #include "server/base/status.h"
+#include "server/base/token.h"
 #include "server/rpc/call.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { DEPOSIT_TOKEN_BYTES = 16 };
+enum { DEPOSIT_TOKEN_BYTES = TOKEN_BYTES };
 
 enum deposit_way {
   DEPOSIT_IN,  // to the daemon

@@ -1,7 +1,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "server/base/counters.h"
 #include "server/base/object.h"
@@ -41,14 +40,8 @@ static status_t client_enter(struct client *client) {
   return OK_STATUS;
 }
 
-static status_t client_make_token(struct client *client) {
-  ssize_t got = getrandom(client->token, sizeof(client->token), 0);
-  ENSURE(got == (ssize_t)sizeof(client->token), UNAVAILABLE);
-  return OK_STATUS;
-}
-
 static status_t client_prepare(struct client *client) {
-  TRY(client_make_token(client));
+  TRY(token_make(client->token));
   return client_enter(client);
 }
 
@@ -67,18 +60,10 @@ status_t client_new(struct tenant *tenant, const struct peer *peer, struct clien
 }
 
 bool client_has_token(const struct client *client, struct slice token) {
-  if (token.len != CLIENT_TOKEN_BYTES) {
-    return false;
-  }
-  // No early end: how long this takes says nothing about how much of a guess was right.
-  uint8_t differences = 0;
-  for (size_t i = 0; i < CLIENT_TOKEN_BYTES; i++) {
-    differences |= (uint8_t)(client->token[i] ^ token.data[i]);
-  }
-  return differences == 0;
+  return token_equal(client->token, token);
 }
 
-// Looks at every client of the owner, for the same reason.
+// Looks at every client of the owner: how long this takes says nothing about a guess.
 static struct client *find_by_token(struct owner *owner, struct slice token) {
   struct client *found = NULL;
   LIST_FOR(link, &owner->clients) {

@@ -17,6 +17,7 @@
 #include "server/base/limits.h"
 #include "server/base/slice.h"
 #include "server/base/status.h"
+#include "server/base/token.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,7 +26,7 @@ extern "C" {
 struct tenant;  // all owners and clients of the daemon
 struct client;
 
-enum { CLIENT_TOKEN_BYTES = 16, TENANT_NAME_MAX = 255 };
+enum { CLIENT_TOKEN_BYTES = TOKEN_BYTES, TENANT_NAME_MAX = 255 };
 
 // Who is at the other end of a connection: a user by the kernel's word (SO_PEERCRED), or an
 // identity (tenant_identity).
