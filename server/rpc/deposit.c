@@ -133,7 +133,7 @@ void deposits_expire(struct timer *due) {
 
 // The timer may be set for an older one: it goes on from there to this one.
 static status_t watch(struct rpc_server *server, clock_time until) {
-  struct rpc_home *home = &server->homes[worker_index(worker_current())];
+  struct rpc_home *home = rpc_home_here(server);
   return home->deposits_due.place != 0 ? OK_STATUS
                                        : timer_set(home->loop, &home->deposits_due, until);
 }

@@ -143,6 +143,9 @@ struct rpc_server {
 
 // rpc_home_report tells who waits for a drain or a stop that the load has changed.
 void rpc_home_report(struct rpc_home *home);
+// rpc_home_here is what the calling worker has of the server.
+struct rpc_home *rpc_home_here(struct rpc_server *server);
+
 // rpc_home_may_log is true once a second, with how many were not logged since.
 bool rpc_home_may_log(struct rpc_home *home, uint64_t *out_unlogged);
 

@@ -132,18 +132,16 @@ static status_t listen_everywhere(struct rpc_server *server) {
   return OK_STATUS;
 }
 
-static struct rpc_home *home_of(struct rpc_server *server, const struct worker *worker) {
-  unsigned i = 0;
-  while (server->homes[i].worker != worker) {
-    i++;
-    assert(i < server->num_homes);
-  }
-  return &server->homes[i];
+struct rpc_home *rpc_home_here(struct rpc_server *server) {
+  struct worker *worker = worker_current();
+  struct rpc_home *home = &server->homes[worker_index(worker)];
+  assert(home->worker == worker);
+  return home;
 }
 
 void rpc_server_adopt(struct rpc_server *server, int fd, const struct peer *peer) {
   OBJECT_CHECK(server, RPC_SERVER_MAGIC);
-  connection_accept(home_of(server, worker_current()), fd, peer);
+  connection_accept(rpc_home_here(server), fd, peer);
 }
 
 // ---------------------------------------------------------------------------------------------
